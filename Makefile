@@ -1,0 +1,65 @@
+# One verb per action; `make demo` and `make test` set up whatever they need.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+READY := .venv/.ready
+SUITE ?= main
+ONLY ?=
+ARGS ?=
+
+.PHONY: help setup demo test test-quick lint format bench prove clean tools
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+tools:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "missing: Python 3.11 or newer as '$(PYTHON)'. Debian: apt-get install python3 python3-venv; macOS: brew install python@3.11; or make PYTHON=/path/to/python"; exit 2; }
+	@command -v java >/dev/null || { \
+	  echo "missing: Java 17 or newer (it runs Kafka). Debian: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17"; exit 2; }
+	@command -v mvn >/dev/null || { \
+	  echo "missing: Maven (it fetches Kafka once). Debian: apt-get install maven; macOS: brew install maven"; exit 2; }
+
+.uv/bin/uv:
+	@echo "==> uv $(UV_VERSION) into .uv"
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
+	@echo "==> packages of uv.lock into .venv (the first time a few minutes: torch is large)"
+	@$(UV) sync --locked --python $(PYTHON)
+	@touch $@
+
+setup: tools $(READY) ## Virtual environment with the locked packages
+
+demo: setup ## The whole system on this machine, explained
+	@.venv/bin/uic demo $(ARGS)
+
+test: setup ## All tests, with a real Kafka
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-quick: setup ## The tests that need no Kafka
+	@.venv/bin/python -m pytest -m "not kafka" $(ARGS)
+
+lint: setup ## Format check, lint, types
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+format: setup ## Format and mend what can be mended
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+bench: setup ## Benchmarks, minimum / median / maximum
+	@for file in tests/benchmarks/*.py; do echo "==> $$file"; .venv/bin/python $$file $(ARGS) || exit 1; done
+
+prove: setup ## Prove the claims: SUITE=main ONLY=3 ARGS=--json
+	@.venv/bin/python tests/prove --suite $(SUITE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+clean: ## Remove what was made here (not the broker jars' cache)
+	@if [ -x .venv/bin/uic ] && [ -e .uic/broker/broker.json ]; then .venv/bin/uic broker stop; fi
+	@rm -rf .venv .uv .uic build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What every room speaks of: events, ids, state layout, record bytes, protocols and errors."""

@@ -1,0 +1,201 @@
+"""Every Prometheus metric of the project: prefix ``uic_``, base units, no user ids in labels.
+
+Metrics are set once a batch, a request or a timer tick, never once an event. The worker and the
+ranker are different processes and each shows its own registry only.
+"""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# The time of creation of every series is of no use to anyone here.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+WORKER = CollectorRegistry()
+RANKER = CollectorRegistry()
+for _registry in (WORKER, RANKER):
+    ProcessCollector(registry=_registry)
+    PlatformCollector(registry=_registry)
+    GCCollector(registry=_registry)
+
+_QUICK = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_SLOW = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+_SIZES = (1, 10, 50, 100, 250, 500, 1000, 2000, 4000)
+
+# --- worker: the stream ------------------------------------------------------------------------
+
+EVENTS = Counter(
+    "uic_events",
+    "Records by what became of them: applied, duplicate, late_dropped, dead_lettered, erased; "
+    "skipped counts offsets without a record for us (transaction markers, aborted records)",
+    ["result"],
+    registry=WORKER,
+)
+DEAD_LETTERS = Counter(
+    "uic_dead_letters", "Records sent to the dead-letter topic", ["reason"], registry=WORKER
+)
+LAG_RECORDS = Gauge(
+    "uic_lag_records", "Offsets not yet applied to the state", ["partition"], registry=WORKER
+)
+LAG_SECONDS = Gauge(
+    "uic_lag_seconds",
+    "Age of the first record not yet applied, by its append time; 0 when there is none",
+    ["partition"],
+    registry=WORKER,
+)
+STATE_AGE_SECONDS = Gauge(
+    "uic_state_age_seconds",
+    "Now minus the newest event time in the state; grows while nobody does anything",
+    ["partition"],
+    registry=WORKER,
+)
+EVENT_TO_STATE_SECONDS = Histogram(
+    "uic_event_to_state_seconds",
+    "From the append of a record to the durable checkpoint that holds it",
+    buckets=_SLOW,
+    registry=WORKER,
+)
+BATCH_RECORDS = Histogram(
+    "uic_batch_records", "Records in a batch from Kafka", buckets=_SIZES, registry=WORKER
+)
+BATCH_SECONDS = Histogram(
+    "uic_batch_seconds",
+    "Work on one batch by stage: decode, dead_letters, apply",
+    ["stage"],
+    buckets=_QUICK,
+    registry=WORKER,
+)
+POSITION = Gauge(
+    "uic_position", "Next offset to apply (the watermark)", ["partition"], registry=WORKER
+)
+DURABLE_POSITION = Gauge(
+    "uic_durable_position", "Watermark of the last checkpoint", ["partition"], registry=WORKER
+)
+END_OFFSET = Gauge(
+    "uic_end_offset", "Last stable offset of the partition", ["partition"], registry=WORKER
+)
+REBALANCES = Counter("uic_rebalances", "Changes of the assignment", registry=WORKER)
+HEARTBEAT_AGE_SECONDS = Gauge(
+    "uic_heartbeat_age_seconds", "Time since the last group heartbeat", registry=WORKER
+)
+
+# --- worker: durability ------------------------------------------------------------------------
+
+CHECKPOINT_SECONDS = Histogram(
+    "uic_checkpoint_seconds", "Time of one checkpoint", buckets=_QUICK, registry=WORKER
+)
+CHECKPOINT_INTERVAL_SECONDS = Histogram(
+    "uic_checkpoint_interval_seconds",
+    "Between two checkpoints of a partition that had changes",
+    buckets=_SLOW,
+    registry=WORKER,
+)
+CHECKPOINT_ROWS = Counter("uic_checkpoint_rows", "State records written", registry=WORKER)
+CHECKPOINT_BYTES = Counter("uic_checkpoint_bytes", "Bytes of records written", registry=WORKER)
+SNAPSHOT_SECONDS = Histogram(
+    "uic_snapshot_seconds", "Time of one snapshot", buckets=_SLOW, registry=WORKER
+)
+SNAPSHOT_BYTES = Counter("uic_snapshot_bytes", "Bytes uploaded for snapshots", registry=WORKER)
+SNAPSHOT_FAILURES = Counter("uic_snapshot_failures", "Snapshots that failed", registry=WORKER)
+SNAPSHOT_TIMESTAMP_SECONDS = Gauge(
+    "uic_snapshot_timestamp_seconds",
+    "When the last snapshot was done",
+    ["partition"],
+    registry=WORKER,
+)
+PARTITION_READY = Gauge(
+    "uic_partition_ready",
+    "1 when this worker answers for the partition",
+    ["partition"],
+    registry=WORKER,
+)
+RECOVERY_PROGRESS_RATIO = Gauge(
+    "uic_recovery_progress_ratio",
+    "Share of the replay done since the partition was assigned; 1 when ready",
+    ["partition"],
+    registry=WORKER,
+)
+STATE_BYTES = Gauge("uic_state_bytes", "Size of the state on disk", ["partition"], registry=WORKER)
+DIRTY_BYTES = Gauge(
+    "uic_dirty_bytes", "Changed bytes not yet in a checkpoint", ["partition"], registry=WORKER
+)
+MODEL = Gauge(
+    "uic_model_info",
+    "1; what computes the memories of this worker",
+    ["model", "memory_fingerprint"],
+    registry=WORKER,
+)
+
+# --- worker: questions -------------------------------------------------------------------------
+
+QUERY_SECONDS = Histogram(
+    "uic_query_seconds",
+    "Time of one state query by operation: interest, category, batch_get, multi_get",
+    ["operation"],
+    buckets=_QUICK,
+    registry=WORKER,
+)
+QUERIES = Counter(
+    "uic_queries",
+    "State queries by operation and result: ok, bad_request, not_ready",
+    ["operation", "result"],
+    registry=WORKER,
+)
+FORWARDS = Counter(
+    "uic_forwards",
+    "Queries passed on to the owner, by result: ok, failed",
+    ["result"],
+    registry=WORKER,
+)
+
+# --- ranker ------------------------------------------------------------------------------------
+
+RANK_SECONDS = Histogram(
+    "uic_rank_seconds",
+    "Time of one ranking by stage: parse, state, score, order, total",
+    ["stage"],
+    buckets=_QUICK,
+    registry=RANKER,
+)
+RANK_REQUESTS = Counter(
+    "uic_rank_requests",
+    "Rankings by result: ok, degraded, bad_request, failed",
+    ["result"],
+    registry=RANKER,
+)
+RANK_FALLBACKS = Counter(
+    "uic_rank_fallbacks",
+    "Rankings answered without a part of the state, by reason (the value of `degraded`)",
+    ["reason"],
+    registry=RANKER,
+)
+RANK_CANDIDATES = Histogram(
+    "uic_rank_candidates", "Candidates of one ranking", buckets=_SIZES, registry=RANKER
+)
+RANK_STATE_AGE_SECONDS = Histogram(
+    "uic_rank_state_age_seconds",
+    "Age by event time of the states that rankings were made from",
+    buckets=_SLOW,
+    registry=RANKER,
+)
+RANK_MODEL = Gauge(
+    "uic_rank_model_info",
+    "1; the bundle that scores",
+    ["model", "fingerprint", "memory_fingerprint"],
+    registry=RANKER,
+)
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """Return the metrics of one process in the text format that Prometheus scrapes."""
+    return generate_latest(registry)

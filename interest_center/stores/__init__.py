@@ -1,0 +1,1 @@
+"""Where states live: RocksDB, memory, and snapshots of them."""

@@ -1,0 +1,1 @@
+"""Models of user interest: memory updaters, rankers, training, evaluation, simulated shoppers."""

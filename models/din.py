@@ -1,0 +1,200 @@
+"""DIN: deep interest network (Zhou et al., KDD 2018), its local activation unit.
+
+Paper symbols: v_A candidate (``queries``), e_j behavior (``keys``), a(e_j, v_A) activation weight,
+v_U(A) = sum_j a(e_j, v_A) e_j. The unit's input is [q, k, q - k, q * k] as in all published code
+(the paper prints q, k and their "out product"); hidden layers are sigmoid.
+
+The weights are not normalised (paper). Softmax and softmax divided by sqrt(D), as published code
+has them, are options. An empty history gives the zero vector in every form; published code gives
+the mean over padding there.
+
+The first layer is computed by parts: [q, k, q - k, q * k] W = q (Wq + Wd) + k (Wk - Wd) +
+(q * k) Wp, so a key is multiplied once for all candidates of a request.
+
+Not in the paper: event type, age and lag (1 for the newest) of a behavior, and whether its item and
+its category are the candidate's own, may enter the first layer as a bias.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Weighting = Literal["paper", "softmax", "scaled_softmax"]
+
+
+class ActivationUnit(nn.Module):
+    """Attention of candidates over keys that they share.
+
+    Args:
+        dim: Width D of keys and queries.
+        hidden: Widths of the two hidden layers.
+        weighting: ``paper`` (no softmax), ``softmax``, or ``scaled_softmax`` (scores / sqrt(D)).
+    """
+
+    def __init__(self, dim: int, hidden: tuple[int, int], weighting: Weighting = "paper") -> None:
+        super().__init__()
+        self.dim = dim
+        self.weighting = weighting
+        self.first = nn.Linear(4 * dim, hidden[0])
+        self.second = nn.Linear(hidden[0], hidden[1])
+        self.third = nn.Linear(hidden[1], 1)
+
+    def forward(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        mask: Tensor,
+        bias: Tensor | None = None,
+        pairs: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the attended keys.
+
+        Args:
+            queries: Candidates, ``[batch, n, D]``.
+            keys: Behaviors, ``[batch, t, D]``.
+            mask: True where a key is real, ``[batch, t]``.
+            bias: Added to the first layer of each key, ``[batch, t, hidden]``.
+            pairs: Facts of each key and query, ``[batch, t, n, f]``, and what each adds to the
+                first layer, ``[f, hidden]``.
+
+        Returns:
+            ``[batch, n, D]``.
+        """
+        weights = self.weights(queries, keys, mask, bias, pairs)
+        return torch.bmm(weights.transpose(1, 2), keys)
+
+    def weights(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        mask: Tensor,
+        bias: Tensor | None = None,
+        pairs: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the activation weights, 0 at masked keys, ``[batch, t, n]``."""
+        scores = self.scores(queries, keys, bias, pairs)
+        real = mask.unsqueeze(-1)
+        if self.weighting == "paper":
+            return scores * real
+        if self.weighting == "scaled_softmax":
+            scores = scores / math.sqrt(self.dim)
+        scores = scores.masked_fill(~real, -math.inf)
+        # A row without keys would be softmax of nothing; it is 0 instead.
+        scores = scores.masked_fill(~mask.any(1)[:, None, None], 0.0)
+        return torch.softmax(scores, 1) * real
+
+    def scores(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        bias: Tensor | None = None,
+        pairs: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the output of the unit's network for every key and query, ``[batch, t, n]``."""
+        batch, n, _ = queries.shape
+        t = keys.shape[1]
+        wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
+        per_key = nn.functional.linear(keys, wk - wd, self.first.bias)
+        if bias is not None:
+            per_key = per_key + bias
+        per_query = nn.functional.linear(queries, wq + wd)
+        # (q * k) Wp = k (diag(q) Wp): one product for all candidates of a request.
+        both = queries.transpose(1, 2).unsqueeze(-1) * wp.T[None, :, None, :]  # [batch, D, n, h]
+        layer = torch.bmm(keys, both.flatten(2)).view(batch, t, n, per_key.shape[-1])
+        # In place: the layer is large, and a fresh one for each sum costs more than the products.
+        layer = layer.add_(per_key.unsqueeze(2)).add_(per_query.unsqueeze(1))
+        if pairs is not None:
+            facts, rows = pairs
+            layer = torch.addmm(layer.flatten(0, 2), facts.flatten(0, 2), rows).view(layer.shape)
+        layer = self.second(layer.sigmoid_()).sigmoid_()
+        scores: Tensor = self.third(layer).squeeze(-1)
+        return scores
+
+
+@dataclass(frozen=True)
+class SideInputs:
+    """Inputs of the activation unit that belong to no paper; 0 or False leaves one out.
+
+    Attributes:
+        n_types: Event types.
+        n_ages: Age buckets.
+        n_lags: Lag buckets, two a doubling.
+        same: Whether item and category are the candidate's own.
+    """
+
+    n_types: int = 0
+    n_ages: int = 0
+    n_lags: int = 0
+    same: bool = False
+
+
+def lag_buckets(mask: Tensor, n_lags: int) -> Tensor:
+    """Return the bucket of each behavior's distance from the newest, ``[batch, t]``."""
+    lengths = mask.sum(1, keepdim=True)
+    lags = (lengths - torch.arange(mask.shape[1], device=mask.device)).clamp_min(1)
+    return (2 * torch.log2(lags.float())).long().clamp_max(n_lags - 1)
+
+
+class BehaviorBatch(NamedTuple):
+    """Behaviors of requests, and which of them are of a candidate's own item and category."""
+
+    embedded: Tensor  # [s, t, D]
+    mask: Tensor  # [s, t] True where there is a behavior
+    types: Tensor  # [s, t] codes of the event types
+    ages: Tensor  # [s, t] buckets
+    same: Tensor  # [s, t, n, 2] 1 where item, category are the candidate's
+
+
+class DinReader(nn.Module):
+    """The short-term side of a DIN: recent behaviors, attended by each candidate.
+
+    Args:
+        dim: Width of an event's and of a candidate's embedding.
+        hidden: Widths of the unit's hidden layers.
+        weighting: See ``ActivationUnit``.
+        side: What enters the first layer as a bias, see ``SideInputs``.
+    """
+
+    def __init__(
+        self, dim: int, hidden: tuple[int, int], weighting: Weighting, side: SideInputs
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.unit = ActivationUnit(dim, hidden, weighting)
+        self.type_bias = nn.Embedding(side.n_types + 1, hidden[0]) if side.n_types else None
+        self.age_bias = nn.Embedding(side.n_ages, hidden[0]) if side.n_ages else None
+        self.lag_bias = nn.Embedding(side.n_lags, hidden[0]) if side.n_lags else None
+        for table in (self.type_bias, self.age_bias, self.lag_bias):
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.1)
+        self.same_bias = nn.Parameter(torch.randn(2, hidden[0]) * 0.1) if side.same else None
+
+    @property
+    def interest_dim(self) -> int:
+        """Width of what the reader returns."""
+        return 2 * self.dim
+
+    def forward(self, candidates: Tensor, behaviors: BehaviorBatch) -> Tensor:
+        """Return the attended sum and its product with each candidate.
+
+        Args:
+            candidates: ``[batch, n, D]``.
+            behaviors: What they attend to.
+
+        Returns:
+            ``[batch, n, interest_dim]``.
+        """
+        terms = []
+        if self.type_bias is not None:
+            terms.append(self.type_bias(behaviors.types))
+        if self.age_bias is not None:
+            terms.append(self.age_bias(behaviors.ages))
+        if self.lag_bias is not None:
+            terms.append(self.lag_bias(lag_buckets(behaviors.mask, self.lag_bias.num_embeddings)))
+        bias = sum(terms[1:], terms[0]) if terms else None
+        pairs = None if self.same_bias is None else (behaviors.same, self.same_bias)
+        attended = self.unit(candidates, behaviors.embedded, behaviors.mask, bias, pairs)
+        return torch.cat((attended, attended * candidates), -1)

@@ -1,0 +1,63 @@
+"""Long-term memories as they stood at each request, by the scan that serves: one walk a user."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interest_center.core.protocols import MemoryUpdater
+from models.request_batches import ranges
+from models.samples import Ints, PointInTime
+
+_USERS_AT_ONCE = 4096
+
+
+def memories_at(
+    data: PointInTime, chosen: Ints, updater: MemoryUpdater, before: int = 0
+) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
+    """Yield requests with the memory that each would have read.
+
+    Every event is applied once, in arrival order; a user's requests are met on the way.
+
+    Args:
+        data: Histories and requests.
+        chosen: Indices of the requests.
+        updater: The model.
+        before: Give the memories as they stood this many events earlier.
+
+    Yields:
+        Some of the requests, and their rows ``[n, row_floats]``.
+    """
+    users = data.requests.users[chosen]
+    positions = np.maximum(data.requests.memory_positions[chosen] - before, 0)
+    order = np.lexsort((positions, users))
+    chosen, users, positions = chosen[order], users[order], positions[order]
+    new_user = np.append(True, users[1:] != users[:-1])
+    firsts = np.flatnonzero(new_user)
+    for part in range(0, len(firsts), _USERS_AT_ONCE):
+        begin = firsts[part]
+        end = firsts[part + _USERS_AT_ONCE] if part + _USERS_AT_ONCE < len(firsts) else len(users)
+        mine = slice(begin, end)
+        yield chosen[mine], _walk(data, users[mine], positions[mine], updater)
+
+
+def _walk(
+    data: PointInTime, users: Ints, positions: Ints, updater: MemoryUpdater
+) -> NDArray[np.float32]:
+    """Return the rows of sorted requests; one round for the first of each user, and so on."""
+    history = data.memory
+    new_user = np.append(True, users[1:] != users[:-1])
+    row = np.cumsum(new_user) - 1
+    first = np.flatnonzero(new_user)
+    turn = np.arange(len(users)) - first[row]
+    rows = np.tile(updater.initial_row(), (len(first), 1))
+    found = np.empty((len(users), updater.row_floats), np.float32)
+    seen = np.zeros(len(first), np.int64)
+    for k in range(int(turn.max(initial=-1)) + 1):
+        now = np.flatnonzero(turn == k)
+        mine = row[now]
+        index, owner = ranges(history.starts[users[now]] + seen[mine], positions[now] - seen[mine])
+        updater.update_many(rows, mine[owner], history.items[index], history.categories[index])
+        seen[mine] = positions[now]
+        found[now] = rows[mine]
+    return found

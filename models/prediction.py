@@ -1,0 +1,80 @@
+"""Offline scores of requests, computed as the running system computes them.
+
+Memories come from the scan that the worker runs, scores from the model that the ranker runs.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from interest_center.core.protocols import MemoryUpdater
+from models.ctr_model import CtrModel
+from models.memory_states import memories_at
+from models.request_batches import RequestTensors
+from models.samples import Ints
+
+_REQUESTS_AT_ONCE = 256
+
+
+def predict(
+    model: CtrModel,
+    tensors: RequestTensors,
+    chosen: Ints,
+    updater: MemoryUpdater | None,
+    on_requests: Callable[[int], None] | None = None,
+) -> tuple[Ints, NDArray[np.float64]]:
+    """Score the candidates of requests.
+
+    Args:
+        model: In evaluation form afterwards.
+        tensors: The requests.
+        chosen: Which of them.
+        updater: Keeps the memories that the model reads; None ranks without memory.
+        on_requests: Told how many requests were scored.
+
+    Returns:
+        Index among all candidates, and probability, one each a candidate.
+    """
+    model.eval()
+    indices, probabilities = [], []
+    with torch.inference_mode():
+        for some, rows in _with_memories(model, tensors, chosen, updater):
+            batch, _ = tensors.batch(some)
+            state = present = None
+            if model.memory is not None:
+                if rows is None:
+                    state = model.memory.initial_state(len(some))
+                    present = torch.zeros(len(some), dtype=torch.bool)
+                else:
+                    state = model.memory.state_of(torch.from_numpy(rows))
+                    present = state.n_events > 0
+            logits = model(batch, state, present)
+            indices.append(tensors.sample_indices(some))
+            probabilities.append(torch.sigmoid(logits.double()).numpy())
+            if on_requests is not None:
+                on_requests(len(some))
+    if not indices:
+        return np.zeros(0, np.int64), np.zeros(0)
+    return np.concatenate(indices), np.concatenate(probabilities)
+
+
+def _with_memories(
+    model: CtrModel, tensors: RequestTensors, chosen: Ints, updater: MemoryUpdater | None
+) -> Iterator[tuple[Ints, NDArray[np.float32] | None]]:
+    """Yield requests of like history length, with their memory rows."""
+    lengths = np.minimum(tensors.data.requests.ring_positions[chosen], model.config.history_length)
+    if model.memory is None or updater is None:
+        ordered = chosen[np.argsort(lengths, kind="stable")]
+        for first in range(0, len(ordered), _REQUESTS_AT_ONCE):
+            yield ordered[first : first + _REQUESTS_AT_ONCE], None
+        return
+    for part, rows in memories_at(tensors.data, chosen, updater):
+        of_part = np.minimum(
+            tensors.data.requests.ring_positions[part], model.config.history_length
+        )
+        order = np.argsort(of_part, kind="stable")
+        for first in range(0, len(order), _REQUESTS_AT_ONCE):
+            some = order[first : first + _REQUESTS_AT_ONCE]
+            yield part[some], rows[some]

@@ -1,0 +1,204 @@
+"""Tables to point-in-time requests: what was known of a user just before each impression.
+
+A request sees the events that arrived before the first event that is not strictly older than it;
+so nothing of its own time or later is seen, whatever the order of the table. Arrival order is the
+order of ring and memory. An event that is older than ``late_after_ms`` behind the user's newest is
+left out, as the worker does.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interest_center.core.layout import (
+    FEEDS_BEHAVIORS,
+    FEEDS_MEMORY,
+    StateConfig,
+    feeds_by_type,
+)
+from models.tables import Events, Samples
+
+Ints = NDArray[np.int64]
+
+_MAX_CANDIDATES = 64
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Events of each user, one user after the other, in arrival order.
+
+    Attributes:
+        starts: First event of each user, ``[n_users + 1]``.
+        items: ``[n_events]``, like the rest.
+        categories: 0 where an event has none.
+        types: Codes of the state configuration.
+        times_ms: Event times.
+    """
+
+    starts: Ints
+    items: NDArray[np.uint64]
+    categories: NDArray[np.uint64]
+    types: NDArray[np.uint8]
+    times_ms: Ints
+
+    def select(self, keep: NDArray[np.bool_]) -> Self:
+        """Return the histories of the events marked ``keep``."""
+        kept = np.concatenate((np.zeros(1, np.int64), np.cumsum(keep, dtype=np.int64)))
+        return type(self)(
+            kept[self.starts],
+            self.items[keep],
+            self.categories[keep],
+            self.types[keep],
+            self.times_ms[keep],
+        )
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Impressions of one user at one moment and page, scored together.
+
+    Attributes:
+        users: Index of the user in the histories, ``[n_requests]``, like the next ones.
+        times_ms: When.
+        pages: Page number or ``NO_PAGE``.
+        triggers: Trigger item, 0 for none.
+        trigger_categories: Its category, 0 where it is not known.
+        ring_positions: Events of the user's ring history that it sees.
+        memory_positions: Events of the user's memory history that it sees.
+        splits: ``TRAIN``, ``VALIDATION`` or ``TEST``.
+        starts: First candidate of each request, ``[n_requests + 1]``.
+        items: Candidates, ``[n_samples]``, like the next ones.
+        categories: Their categories.
+        labels: Clicks.
+        rows: Row of the sample table.
+    """
+
+    users: Ints
+    times_ms: Ints
+    pages: Ints
+    triggers: NDArray[np.uint64]
+    trigger_categories: NDArray[np.uint64]
+    ring_positions: Ints
+    memory_positions: Ints
+    splits: NDArray[np.int8]
+    starts: Ints
+    items: NDArray[np.uint64]
+    categories: NDArray[np.uint64]
+    labels: NDArray[np.int8]
+    rows: Ints
+
+
+@dataclass(frozen=True)
+class PointInTime:
+    """Everything that training and evaluation read.
+
+    Attributes:
+        ring: Events that feed the ring of recent behaviors.
+        memory: Events that feed the long-term memory.
+        requests: Who was shown what, with the positions in both.
+    """
+
+    ring: Histories
+    memory: Histories
+    requests: Requests
+
+
+def _arrange(events: Events, users: NDArray[np.uint64]) -> Histories:
+    """Bring events into user order, arrival order within; users without samples are left out."""
+    place = np.searchsorted(users, events.users)
+    place[place == len(users)] = 0
+    wanted = users[place] == events.users
+    order = np.flatnonzero(wanted)[np.argsort(place[wanted], kind="stable")]
+    counts = np.bincount(place[wanted], minlength=len(users))
+    return Histories(
+        np.concatenate((np.zeros(1, np.int64), np.cumsum(counts))),
+        events.items[order],
+        events.categories[order],
+        events.types[order],
+        events.times_ms[order],
+    )
+
+
+def _newest_so_far(ranks: Ints, starts: Ints, n_ranks: int) -> Ints:
+    """Return for each event the largest time rank of its user up to it, lifted by user.
+
+    Users are lifted above each other, so that one running maximum, and later one binary search,
+    serves all.
+    """
+    lift = np.repeat(np.arange(len(starts) - 1, dtype=np.int64) * n_ranks, np.diff(starts))
+    lifted: Ints = np.maximum.accumulate(ranks + lift)
+    return lifted
+
+
+def _fed(histories: Histories, positions: Ints, users: Ints, keep: NDArray[np.bool_]) -> Ints:
+    """Turn positions among all events into positions among those marked ``keep``."""
+    kept = np.concatenate((np.zeros(1, np.int64), np.cumsum(keep, dtype=np.int64)))
+    first = histories.starts[users]
+    fed: Ints = kept[first + positions] - kept[first]
+    return fed
+
+
+def _group(samples: Samples, users: Ints) -> tuple[Ints, Ints]:
+    """Return the sample rows in request order, and where each request begins in them."""
+    keys = (
+        samples.trigger_categories,
+        samples.triggers,
+        samples.pages,
+        samples.splits,
+        samples.times_ms,
+        users,
+    )
+    order = np.lexsort(keys)
+    new = np.zeros(len(order), np.bool_)
+    new[0] = True
+    for key in keys:
+        new[1:] |= key[order][1:] != key[order][:-1]
+    within = np.arange(len(order)) - np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    new |= within % _MAX_CANDIDATES == 0
+    return order, np.flatnonzero(new)
+
+
+def point_in_time(events: Events, samples: Samples, state: StateConfig) -> PointInTime:
+    """Join events and samples so that every sample sees its past only.
+
+    Args:
+        events: Behavior events in arrival order.
+        samples: Impressions in any order.
+        state: Which event types feed ring and memory, and when an event is late.
+    """
+    user_ids, users = np.unique(samples.users, return_inverse=True)
+    users = users.astype(np.int64)
+    everything = _arrange(events, user_ids)
+    order, firsts = _group(samples, users)
+    heads = order[firsts]
+
+    times = np.concatenate((everything.times_ms, samples.times_ms[heads]))
+    values, ranks = np.unique(times, return_inverse=True)
+    n_events, n_ranks = len(everything.times_ms), len(values)
+    newest = _newest_so_far(ranks[:n_events], everything.starts, n_ranks)
+    late = everything.times_ms < values[newest % n_ranks] - state.late_after_ms
+    everything = everything.select(~late)
+    moments = ranks[n_events:] + users[heads] * n_ranks
+    positions = np.searchsorted(newest[~late], moments, side="left")
+    positions -= everything.starts[users[heads]]
+
+    feeds = feeds_by_type(state)[everything.types]
+    in_ring, in_memory = (feeds & FEEDS_BEHAVIORS) > 0, (feeds & FEEDS_MEMORY) > 0
+    requests = Requests(
+        users=users[heads],
+        times_ms=samples.times_ms[heads],
+        pages=samples.pages[heads],
+        triggers=samples.triggers[heads],
+        trigger_categories=samples.trigger_categories[heads],
+        ring_positions=_fed(everything, positions, users[heads], in_ring),
+        memory_positions=_fed(everything, positions, users[heads], in_memory),
+        splits=samples.splits[heads],
+        starts=np.append(firsts, len(order)),
+        items=samples.items[order],
+        categories=samples.categories[order],
+        labels=samples.labels[order],
+        rows=order,
+    )
+    return PointInTime(everything.select(in_ring), everything.select(in_memory), requests)

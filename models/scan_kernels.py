@@ -1,0 +1,123 @@
+"""Compiled pieces that scans of memory models share; float32, no GIL.
+
+fastmath allows reassociated sums, so that loops vectorise; inputs are finite by contract.
+"""
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+
+_ONE = np.float32(1)
+_HALF = np.float32(0.5)
+_ZERO = np.float32(0)
+
+
+@nb.njit(nogil=True, cache=True)
+def row_of(sorted_ids: NDArray[np.uint64], wanted: np.uint64) -> int:
+    """Return 1 + the position of an id, 0 when it is not there."""
+    low, high = 0, sorted_ids.shape[0]
+    while low < high:
+        middle = (low + high) >> 1
+        if sorted_ids[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    if low < sorted_ids.shape[0] and sorted_ids[low] == wanted:
+        return low + 1
+    return 0
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def tanh_in_place(x: F32) -> None:
+    """Replace each value by its hyperbolic tangent, good to 5e-7."""
+    # A ratio of polynomials (the coefficients that Eigen uses for float32): it vectorises, libm's
+    # tanh does not. The clamp is where float32 tanh reaches 1.
+    for i in range(x.shape[0]):
+        v = min(max(x[i], np.float32(-7.905311)), np.float32(7.905311))
+        s = v * v
+        top = np.float32(-2.76076847742355e-16)
+        top = top * s + np.float32(2.00018790482477e-13)
+        top = top * s + np.float32(-8.60467152213735e-11)
+        top = top * s + np.float32(5.12229709037114e-08)
+        top = top * s + np.float32(1.48572235717979e-05)
+        top = top * s + np.float32(6.37261928875436e-04)
+        top = top * s + np.float32(4.89352455891786e-03)
+        low = np.float32(1.19825839466702e-06)
+        low = low * s + np.float32(1.18534705686654e-04)
+        low = low * s + np.float32(2.26843463243900e-03)
+        low = low * s + np.float32(4.89352518554385e-03)
+        x[i] = v * top / low
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def sigmoid_in_place(x: F32) -> None:
+    """Replace each value by its logistic function."""
+    for i in range(x.shape[0]):
+        x[i] = x[i] * _HALF
+    tanh_in_place(x)
+    for i in range(x.shape[0]):
+        x[i] = _HALF + _HALF * x[i]
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def accumulate(x: F32, weights: F32, first: int, out: F32) -> None:
+    """Add ``x @ weights[first : first + len(x)]`` to ``out``."""
+    for i in range(x.shape[0]):
+        value = x[i]
+        row = weights[first + i]
+        for o in range(out.shape[0]):
+            out[o] += value * row[o]
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def dot(a: F32, b: F32) -> np.float32:
+    """Return the inner product."""
+    total = _ZERO
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def softmax_in_place(x: F32) -> None:
+    """Replace values by their softmax."""
+    highest = x[0]
+    for i in range(x.shape[0]):
+        highest = max(highest, x[i])
+    total = _ZERO
+    for i in range(x.shape[0]):
+        x[i] = np.exp(x[i] - highest)
+        total += x[i]
+    for i in range(x.shape[0]):
+        x[i] /= total
+
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def gru_step(
+    x: tuple[F32, F32],
+    hidden: F32,
+    weights: tuple[F32, F32, F32, F32],
+    gates: F32,
+    candidate: F32,
+) -> None:
+    """Move ``hidden`` by one step on the input (x[0], x[1]); the last two are buffers."""
+    gate_weights, gate_bias, candidate_weights, candidate_bias = weights
+    first, second = x[0].shape[0], x[0].shape[0] + x[1].shape[0]
+    n = hidden.shape[0]
+    gates[:] = gate_bias
+    accumulate(x[0], gate_weights, 0, gates)
+    accumulate(x[1], gate_weights, first, gates)
+    accumulate(hidden, gate_weights, second, gates)
+    sigmoid_in_place(gates)
+    for i in range(n):
+        gates[i] *= hidden[i]
+    candidate[:] = candidate_bias
+    accumulate(x[0], candidate_weights, 0, candidate)
+    accumulate(x[1], candidate_weights, first, candidate)
+    accumulate(gates[:n], candidate_weights, second, candidate)
+    tanh_in_place(candidate)
+    for i in range(n):
+        keep = gates[n + i]
+        hidden[i] = keep * hidden[i] + (_ONE - keep) * candidate[i]

@@ -1,0 +1,1 @@
+"""The ranking worker: candidates in, items ordered by score out."""

@@ -1,0 +1,183 @@
+"""What is known of a user when a request is scored: from the center's records, or as supplied.
+
+Pure. Every way in which a part may be missing has a name here; the answer carries it and the
+metrics count it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interest_center.core.errors import BadRequestError, CorruptRecordError
+from interest_center.core.ids import encode_id
+from interest_center.core.layout import StateConfig
+from interest_center.core.messages import UserState
+from interest_center.core.protocols import MemoryUpdater
+from interest_center.core.records import (
+    Behaviors,
+    Profile,
+    decode_memory,
+    decode_profile,
+    memory_head,
+)
+from ranking.messages import RequestEvent
+
+MEMORY_MISMATCH = "memory_mismatch"
+MEMORY_NOT_BUILT = "memory_not_built"
+STATE_MISMATCH = "state_mismatch"
+STATE_TIMEOUT = "state_timeout"
+STATE_UNAVAILABLE = "state_unavailable"
+STATE_UNREADABLE = "state_unreadable"
+
+Source = Literal["state", "request", "none"]
+
+
+@dataclass(frozen=True)
+class History:
+    """A user as the models see one.
+
+    Attributes:
+        behaviors: Recent behaviors, oldest first.
+        memory: Long-term memory, None when there is none or it may not be read.
+        as_of_ms: Event time of the last event in it, None without events.
+        watermark: Offset up to which the state was read, None when it was not.
+        source: Where the behaviors come from.
+        degraded: Why a part is missing, None when none is.
+    """
+
+    behaviors: Behaviors
+    memory: NDArray[np.float32] | None = None
+    as_of_ms: int | None = None
+    watermark: int | None = None
+    source: Source = "none"
+    degraded: str | None = None
+
+
+def no_behaviors() -> Behaviors:
+    """Return the behaviors of somebody who has done nothing."""
+    return Behaviors(
+        np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    )
+
+
+class HistoryReader:
+    """Turns records and supplied events into histories, by the rules a bundle was trained with.
+
+    Args:
+        rules: State rules of the bundle.
+        updater: The bundle's memory, None without one.
+    """
+
+    def __init__(self, rules: StateConfig, updater: MemoryUpdater | None) -> None:
+        self._rules = rules
+        self._fingerprint = rules.fingerprint
+        self._updater = updater
+        self._codes = {name: code for code, name in enumerate(rules.event_types, start=1)}
+        self._memory_codes = {self._codes[name] for name in rules.memory_types}
+        self._behavior_codes = {self._codes[name] for name in rules.behavior_types}
+
+    def read(self, state: UserState) -> History:
+        """Decode the records of one user.
+
+        They are read only when they follow the bundle's state rules, the memory only when the
+        weights that wrote it are the bundle's own. Records that cannot be read are as good as none,
+        and said so.
+        """
+        try:
+            return self._read(state)
+        except CorruptRecordError:
+            return self.missing(STATE_UNREADABLE)
+
+    def missing(self, reason: str) -> History:
+        """Return the history of a user whose state could not be read."""
+        return History(no_behaviors(), degraded=reason)
+
+    def _read(self, state: UserState) -> History:
+        if state.profile is None:
+            return History(no_behaviors(), watermark=state.watermark)
+        if state.state_rules != self._fingerprint:
+            return self.missing(STATE_MISMATCH)
+        profile = decode_profile(state.profile)
+        memory, degraded = self._memory(state, profile)
+        return History(
+            behaviors=profile,
+            memory=memory,
+            as_of_ms=profile.last_event_time_ms,
+            watermark=state.watermark,
+            source="state",
+            degraded=degraded,
+        )
+
+    def _memory(
+        self, state: UserState, profile: Profile
+    ) -> tuple[NDArray[np.float32] | None, str | None]:
+        """Return the memory, or why there is none although the user did what it would remember."""
+        if self._updater is None:
+            return None, None
+        wanted = self._updater.fingerprint
+        if state.memory is not None:
+            if memory_head(state.memory)[0] != wanted:
+                return None, MEMORY_MISMATCH
+            return decode_memory(state.memory), None
+        if not any(profile.type_counts.get(code) for code in self._memory_codes):
+            return None, None
+        if state.memory_fingerprint in (0, wanted):
+            return None, MEMORY_NOT_BUILT
+        return None, MEMORY_MISMATCH
+
+    def complete(self, history: History, events: list[RequestEvent]) -> History:
+        """Return the history with supplied events, where the state knows of none.
+
+        The events are applied by the same rules as if they had been pushed, memory included, so
+        that the scores are those that the center's state would give.
+
+        Raises:
+            BadRequestError: An event type is not one of the bundle's.
+        """
+        codes = self.codes_of(events)
+        if not events or history.source == "state":
+            return history
+        items = np.array([encode_id(event.item_id) for event in events], np.uint64)
+        categories = np.array(
+            [encode_id(event.category_id) if event.category_id else 0 for event in events],
+            np.uint64,
+        )
+        times = np.array([event.event_time_ms for event in events], np.int64)
+        kept = np.flatnonzero(np.isin(codes, list(self._behavior_codes)))
+        kept = kept[-self._rules.n_behaviors :]
+        remembered = np.isin(codes, list(self._memory_codes))
+        return replace(
+            history,
+            behaviors=Behaviors(items[kept], categories[kept], codes[kept], times[kept]),
+            memory=self._remember(items[remembered], categories[remembered]),
+            as_of_ms=events[-1].event_time_ms,
+            source="request",
+        )
+
+    def codes_of(self, events: list[RequestEvent]) -> NDArray[np.uint8]:
+        """Return the codes of the events' types.
+
+        Raises:
+            BadRequestError: A type is not one of the bundle's.
+        """
+        codes = np.zeros(len(events), np.uint8)
+        for index, event in enumerate(events):
+            code = self._codes.get(event.event_type)
+            if code is None:
+                known = ", ".join(self._codes)
+                raise BadRequestError(f"not one of {known}", f"events[{index}].event_type")
+            codes[index] = code
+        return codes
+
+    def _remember(
+        self, items: NDArray[np.uint64], categories: NDArray[np.uint64]
+    ) -> NDArray[np.float32] | None:
+        """Return the memory of somebody who did this and nothing else."""
+        if self._updater is None or not len(items):
+            return None
+        rows = np.ascontiguousarray(self._updater.initial_row()[None, :])
+        self._updater.update_many(rows, np.zeros(len(items), np.int64), items, categories)
+        row: NDArray[np.float32] = rows[0]
+        return row

@@ -1,0 +1,104 @@
+"""From a user's history and candidates to an ordered list. Pure: no clock, no I/O."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interest_center.core.errors import BundleError
+from interest_center.core.ids import encode_id
+from models.inputs import RankInputs
+from ranking.catalog import Catalog, complete_categories
+from ranking.history import History
+from ranking.messages import Candidate, RankAnswer, RankedItem, RankRequest
+
+
+class Scorer(Protocol):
+    """What a bundle's ranker does."""
+
+    def score(self, inputs: RankInputs) -> NDArray[np.float64]:
+        """Return the click probability of each candidate, ``[n_candidates]``."""
+        ...
+
+
+def category_ids(texts: Sequence[str | None]) -> NDArray[np.uint64]:
+    """Return the ids of categories, 0 where there is none."""
+    return np.array([0 if text is None else encode_id(text) for text in texts], np.uint64)
+
+
+def rank_inputs(
+    request: RankRequest, history: History, catalog: Catalog, time_ms: int
+) -> RankInputs:
+    """Lay a request and a history out as the models read them.
+
+    Args:
+        request: The request.
+        history: The user's.
+        catalog: Knows the categories that the request does not give.
+        time_ms: Time to rank for.
+    """
+    candidates = request.candidates
+    items = np.array([encode_id(candidate.item_id) for candidate in candidates], np.uint64)
+    given = category_ids([candidate.category_id for candidate in candidates])
+    trigger = request.trigger_item
+    trigger_category = 0
+    if trigger is not None and trigger.category_id is not None:
+        trigger_category = encode_id(trigger.category_id)
+    return RankInputs(
+        behavior_items=history.behaviors.item,
+        behavior_categories=history.behaviors.category,
+        behavior_types=history.behaviors.event_type,
+        behavior_times_ms=history.behaviors.event_time_ms,
+        memory=history.memory,
+        candidate_items=items,
+        candidate_categories=complete_categories(catalog, items, given),
+        time_ms=time_ms,
+        page=request.page,
+        trigger_item=0 if trigger is None else encode_id(trigger.item_id),
+        trigger_category=trigger_category,
+    )
+
+
+def order(
+    candidates: Sequence[Candidate], probabilities: NDArray[np.float64], top_k: int | None
+) -> list[RankedItem]:
+    """Order candidates by probability, times the bid when there are bids; ties by item id.
+
+    Args:
+        candidates: What was scored.
+        probabilities: Of a click, one a candidate.
+        top_k: How many to return, None for all.
+
+    Raises:
+        BundleError: A probability is not a number.
+    """
+    if not np.isfinite(probabilities).all():
+        raise BundleError("the bundle gives scores that are not numbers")
+    values = probabilities.tolist()
+    scores = [
+        value if candidate.bid is None else value * candidate.bid
+        for candidate, value in zip(candidates, values, strict=True)
+    ]
+    ordered = sorted(range(len(scores)), key=lambda i: (-scores[i], candidates[i].item_id))
+    return [
+        RankedItem(candidates[index].item_id, place, scores[index], values[index])
+        for place, index in enumerate(ordered[:top_k], start=1)
+    ]
+
+
+def answer_of(
+    request: RankRequest, history: History, items: list[RankedItem], model: str, time_ms: int
+) -> RankAnswer:
+    """Say what the order is and what it was made from."""
+    as_of = history.as_of_ms
+    return RankAnswer(
+        user_id=request.user_id,
+        items=items,
+        as_of=as_of,
+        age_ms=None if as_of is None else time_ms - as_of,
+        model=model,
+        degraded=history.degraded,
+        history=history.source,
+        watermark=history.watermark,
+    )

@@ -1,0 +1,198 @@
+"""``uic ranker``: the composition root of the ranking worker."""
+
+import gc
+import logging
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+import structlog
+import torch
+import uvicorn
+import uvloop
+
+from interest_center.core.errors import ConfigurationError
+from interest_center.settings import Settings, load_settings
+from models.bundle import Bundle, load_bundle
+from ranking.app import create_app
+from ranking.rankings import Rankings
+from ranking.state_client import StateClient
+
+log = structlog.get_logger(__name__)
+
+GRACEFUL_SECONDS = 5
+
+
+def configure_logs() -> None:
+    """Send our log lines and the warnings of others to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
+    )
+
+
+class RankingServer(uvicorn.Server):
+    """A uvicorn that ends with status 0 when it is told to end, after the requests it has."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop taking requests; a second signal does not wait for the running ones."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def worker_urls(settings: Settings) -> list[str]:
+    """Return the addresses of the interest workers.
+
+    Raises:
+        ConfigurationError: There is none, or one is not a URL.
+    """
+    urls = [url.strip() for url in settings.worker_urls.split(",") if url.strip()]
+    wrong = [url for url in urls if not url.startswith(("http://", "https://"))]
+    if wrong or not urls:
+        raise ConfigurationError(
+            f"not the URL of an interest worker: {', '.join(wrong) or 'nothing given'}",
+            hint="for example --worker-urls http://127.0.0.1:8080",
+        )
+    return urls
+
+
+def bundle_of(settings: Settings) -> Bundle:
+    """Load the bundle.
+
+    Raises:
+        ConfigurationError: None is named.
+        BundleError: It is missing or damaged.
+    """
+    if settings.bundle is None:
+        raise ConfigurationError(
+            "a ranker needs a model bundle, and none is named",
+            hint="make one with `uic train --events FILE --samples FILE --out DIR`, "
+            "then `uic ranker --bundle DIR` or UIC_BUNDLE=DIR",
+        )
+    return load_bundle(settings.bundle)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port.
+
+    Raises:
+        ConfigurationError: It cannot be opened.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            hint="choose another with --port, 0 for any free one",
+        ) from error
+    # Accepted connections inherit it; without it a head and its body may be 40 ms apart.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> None:
+    """Answer until told to end.
+
+    Args:
+        bundle: What scores.
+        settings: Where the states are, and how long to wait for them.
+        listener: Open port.
+    """
+    states = StateClient(
+        worker_urls(settings), settings.rank_deadline_ms / 1000, bundle.memory_fingerprint != 0
+    )
+    async with states:
+        rankings = Rankings(bundle, states, lambda: time.time_ns() // 1_000_000)
+        rankings.warm_up()
+        # What lives now lives for ever: no request shall pay for looking at it again.
+        gc.collect()
+        gc.freeze()
+        server = RankingServer(
+            uvicorn.Config(
+                create_app(rankings),
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+                timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            )
+        )
+        host, port = listener.getsockname()[:2]
+        log.info("listening", url=f"http://{host}:{port}", model=bundle.name)
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            rankings.close()
+    log.info("stopped")
+
+
+@click.command()
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Directory of the model bundle, from `uic train`. [UIC_BUNDLE]",
+)
+@click.option("--host", help="Address to listen on. [UIC_RANKER_HOST, 127.0.0.1]")
+@click.option("--port", type=int, help="Port, 0 for any free one. [UIC_RANKER_PORT, 8090]")
+@click.option(
+    "--worker-urls",
+    help="Any interest workers, comma-separated; the owner of each user is asked of them. "
+    "[UIC_WORKER_URLS, http://127.0.0.1:8080]",
+)
+@click.option(
+    "--deadline-ms",
+    type=int,
+    help="Longest wait for a user's state; past it the ranking is made without and says "
+    "`degraded: state_timeout`. [UIC_RANK_DEADLINE_MS, 50]",
+)
+def ranker(
+    bundle: Path | None,
+    host: str | None,
+    port: int | None,
+    worker_urls: str | None,
+    deadline_ms: int | None,
+) -> None:
+    r"""The ranking worker: orders candidates for a user by the user's live state.
+
+    Start an interest worker first (`uic worker`), with the same bundle; then:
+
+    \b
+      uic ranker --bundle DIR
+      curl -s localhost:8090/v1/rank -H 'content-type: application/json' -d '
+        {"user_id": "u42", "candidates": [{"item_id": "1001"}, {"item_id": "1002"}]}'
+
+    The answer lists the items best first with their scores, and says how fresh the state is
+    (`as_of`, `age_ms`), which model scored, and in `degraded` whether a part of the state was
+    missing: memory_mismatch (the worker runs another bundle), memory_not_built, state_timeout,
+    state_unavailable, state_mismatch (the worker follows other rules, UIC_STATE_CONFIG),
+    state_unreadable. Request fields and examples: http://localhost:8090/schema
+
+    Ranking workers hold no state: run as many as you like behind any HTTP balancer, and let it
+    ask /health/ready. Ctrl-C or SIGTERM finishes the requests in flight and ends with status 0.
+    """
+    configure_logs()
+    settings = load_settings(
+        bundle=bundle,
+        ranker_host=host,
+        ranker_port=port,
+        worker_urls=worker_urls,
+        rank_deadline_ms=deadline_ms,
+    )
+    loaded = bundle_of(settings)
+    # One request has one core: more threads only make the others wait.
+    torch.set_num_threads(1)
+    with listen(settings.ranker_host, settings.ranker_port) as listener:
+        uvloop.run(serve(loaded, settings, listener))

@@ -1,0 +1,132 @@
+"""Reads states from the workers that own them, within a deadline."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Self
+
+import aiohttp
+import msgspec
+import structlog
+
+from interest_center.core.errors import InterestCenterError
+from interest_center.core.messages import (
+    MSGPACK_MEDIA_TYPE,
+    StatesAnswer,
+    StatesRequest,
+    UserState,
+)
+from ranking.history import STATE_TIMEOUT, STATE_UNAVAILABLE
+from ranking.owners import NO_ANSWER, Owners
+
+log = structlog.get_logger(__name__)
+
+PATH = "/v1/states:multiGet"
+# Below the five seconds after which uvicorn closes an idle connection.
+KEEP_ALIVE_SECONDS = 4.0
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(StatesAnswer)
+
+
+class StateMissingError(InterestCenterError):
+    """The state of a user could not be read.
+
+    Args:
+        message: What went wrong.
+        reason: How the answer says so: ``state_timeout`` or ``state_unavailable``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class _RefusedError(InterestCenterError):
+    """The worker answers, but not with a state."""
+
+
+class StateClient:
+    """Reads one user's records from the owner, over connections that stay open.
+
+    Use as an asynchronous context manager, inside the event loop that it serves.
+
+    Args:
+        worker_urls: Any interest workers.
+        deadline_seconds: Longest wait for a state.
+        memory: Whether to ask for the long-term memory.
+    """
+
+    def __init__(
+        self, worker_urls: Sequence[str], deadline_seconds: float, memory: bool = True
+    ) -> None:
+        self._worker_urls = worker_urls
+        self._deadline_seconds = deadline_seconds
+        self._memory = memory
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            headers={"content-type": MSGPACK_MEDIA_TYPE},
+        )
+        self.owners = Owners(self._session, self._worker_urls)
+        self._upkeep = asyncio.create_task(self.owners.keep_fresh(), name="keep-owners-fresh")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._upkeep.cancel()
+        await asyncio.gather(self._upkeep, return_exceptions=True)
+        await self.owners.close()
+        await self._session.close()
+
+    @property
+    def has_owners(self) -> bool:
+        """Whether a worker has ever said who owns what."""
+        return self.owners.map is not None
+
+    async def read(self, user_id: str) -> UserState:
+        """Return the state of a user; of an unknown one it is empty.
+
+        Raises:
+            StateMissingError: There is no answer within the deadline, or nobody can give one.
+        """
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._read(user_id)
+        except TimeoutError as error:
+            # A worker that is late may be one that is gone; the next requests should know.
+            self.owners.refresh_soon()
+            raise StateMissingError("no state within the deadline", STATE_TIMEOUT) from error
+
+    async def _read(self, user_id: str) -> UserState:
+        url = self.owners.owner_of(user_id)
+        if url is not None:
+            try:
+                return await self._ask(url, user_id)
+            except _RefusedError:
+                moved_from = url
+            except NO_ANSWER:
+                # Perhaps a kept connection that the worker has closed: the same one may be right.
+                moved_from = None
+        else:
+            moved_from = None
+        await self.owners.refresh()
+        url = self.owners.owner_of(user_id)
+        if url is None or url == moved_from:
+            raise StateMissingError("the owner cannot answer", STATE_UNAVAILABLE)
+        try:
+            return await self._ask(url, user_id)
+        except (_RefusedError, *NO_ANSWER) as error:
+            raise StateMissingError(f"{url} does not answer: {error}", STATE_UNAVAILABLE) from error
+
+    async def _ask(self, url: str, user_id: str) -> UserState:
+        body = _ENCODER.encode(StatesRequest([user_id], memory=self._memory))
+        async with self._session.post(url + PATH, data=body) as response:
+            content = await response.read()
+            if response.status != 200:
+                raise _RefusedError(f"{url} answered {response.status}")
+        states = _DECODER.decode(content).states
+        if len(states) != 1 or states[0].user_id != user_id:
+            raise _RefusedError(f"{url} answered for another user")
+        return states[0]

@@ -1,0 +1,277 @@
+"""The partitions of a worker, as the group gives and takes them; the directory of its HTTP."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import structlog
+from faust.types import TP
+
+from interest_center import metrics
+from interest_center.api.directory import PartitionStatus
+from interest_center.center import PartitionCenter
+from interest_center.core.errors import LogMismatchError, NotReadyError
+from interest_center.core.meta import LogIdentity
+from interest_center.query import InterestViews
+from interest_center.settings import Settings
+from streams.partitions import OwnedPartition
+from streams.pending_runs import ReceivedRun
+from streams.topics import topic_identity
+from streams.worker_tools import WorkerTools
+
+log = structlog.get_logger(__name__)
+
+AFRESH = "to start afresh from the topic as it is now: `uic worker --fresh`"
+
+
+def log_identities(settings: Settings) -> list[LogIdentity]:
+    """Ask the broker which log this is, one identity a partition.
+
+    Raises:
+        ConfigurationError: There is no such topic.
+        KafkaUnreachableError: No broker answers.
+    """
+    topic = settings.events_topic
+    cluster_id, topic_id, n_partitions = topic_identity(settings, topic)
+    return [LogIdentity(cluster_id, topic, topic_id, number) for number in range(n_partitions)]
+
+
+class Group(Protocol):
+    """What the consumer group knows."""
+
+    @property
+    def rebalancing(self) -> bool:
+        """Whether nobody owns anything just now."""
+        ...
+
+    @property
+    def heartbeat_age_seconds(self) -> float:
+        """Time since the broker last confirmed that this worker is a member."""
+        ...
+
+    def owner_urls(self) -> dict[int, str]:
+        """URL of the owner by partition, as of the last assignment."""
+        ...
+
+
+class Assignment:
+    """Opens, suspends and closes partitions; knows who answers for which.
+
+    Args:
+        tools: Shared by all partitions.
+        group: What the consumer group knows.
+        identities: The log of each partition.
+        fail: Told of an error that must stop the worker.
+    """
+
+    def __init__(
+        self,
+        tools: WorkerTools,
+        group: Group,
+        identities: list[LogIdentity],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.owned: dict[int, OwnedPartition] = {}
+        self.views = InterestViews(tools.rules.config, tools.rules.updater)
+        self.has_joined = False
+        self.tools = tools
+        self._group = group
+        self._identities = identities
+        self._fail = fail
+        self._closing: dict[int, asyncio.Task[None]] = {}
+
+    # --- what the group says ---------------------------------------------------------------
+
+    async def on_revoked(self) -> None:
+        """Stop all partitions and make them durable; their copies stay open for now."""
+        self.has_joined = False
+        await asyncio.gather(*(owned.suspend() for owned in self.owned.values()))
+
+    async def on_assigned(self, partitions: Iterable[int]) -> None:
+        """Go on with what is still ours, begin what is new, release the rest."""
+        assigned = set(partitions)
+        metrics.REBALANCES.inc()
+        for number in set(self.owned) - assigned:
+            self._release(number)
+        for number in sorted(assigned):
+            if number not in self.owned:
+                self.owned[number] = OwnedPartition(
+                    self._identities[number],
+                    self.tools,
+                    self._fail,
+                    after=self._closing.get(number),
+                )
+            self.owned[number].resume()
+        self.has_joined = True
+        log.info("assigned", partitions=sorted(assigned))
+
+    def offer(self, received: ReceivedRun) -> None:
+        """Hand a run to its partition; one of a partition that is gone is dropped."""
+        owned = self.owned.get(received.run.topic_partition.partition)
+        if owned is not None:
+            owned.offer(received)
+
+    async def close(self) -> None:
+        """Close everything; the partitions must have been suspended."""
+        for number in list(self.owned):
+            self._release(number)
+        if self._closing:
+            await asyncio.wait(self._closing.values())
+
+    def _release(self, number: int) -> None:
+        owned = self.owned.pop(number)
+        self._closing[number] = asyncio.create_task(owned.close())
+        for gauge in (
+            metrics.LAG_RECORDS,
+            metrics.LAG_SECONDS,
+            metrics.STATE_AGE_SECONDS,
+            metrics.POSITION,
+            metrics.DURABLE_POSITION,
+            metrics.END_OFFSET,
+            metrics.PARTITION_READY,
+            metrics.RECOVERY_PROGRESS_RATIO,
+            metrics.STATE_BYTES,
+            metrics.DIRTY_BYTES,
+        ):
+            gauge.remove(str(number))
+
+    # --- the directory ---------------------------------------------------------------------
+
+    @property
+    def n_partitions(self) -> int:
+        """Partitions of the events topic."""
+        return len(self._identities)
+
+    @property
+    def answer_seconds(self) -> float:
+        """Longest time an answer may take."""
+        return self.tools.settings.session_timeout_seconds
+
+    def is_mine(self, partition: int) -> bool:
+        """Tell whether this worker is the owner, ready or not."""
+        return partition in self.owned
+
+    def owner_url(self, partition: int) -> str | None:
+        """Return where another owner is reached."""
+        url = self._group.owner_urls().get(partition)
+        return None if url == self.tools.settings.advertised_url else url
+
+    def center(self, partition: int) -> PartitionCenter:
+        """Return the center of an own partition that may answer now.
+
+        Raises:
+            NotReadyError: It may not.
+        """
+        owned = self.owned.get(partition)
+        if owned is None:
+            raise NotReadyError(f"partition {partition} is not at this worker")
+        if self._group.rebalancing or not owned.is_assigned:
+            raise NotReadyError(f"partition {partition} is being reassigned")
+        if self._group.heartbeat_age_seconds > self.answer_seconds:
+            raise NotReadyError(
+                f"partition {partition}: no contact with the broker for longer than the session "
+                "timeout, so another worker may own it"
+            )
+        if not owned.ready or owned.center is None:
+            raise NotReadyError(f"partition {partition} replays, progress {progress_of(owned):.0%}")
+        return owned.center
+
+    def statuses(self) -> list[PartitionStatus]:
+        """Describe every partition."""
+        urls = self._group.owner_urls()
+        return [self._status(number, urls.get(number)) for number in range(self.n_partitions)]
+
+    def _status(self, number: int, url: str | None) -> PartitionStatus:
+        owned = self.owned.get(number)
+        if owned is None:
+            return PartitionStatus(number, url, mine=False)
+        try:
+            ready = self.center(number) is not None
+        except NotReadyError:
+            ready = False
+        center = owned.center
+        if center is None:
+            return PartitionStatus(number, url, mine=True, progress=0.0, phase="opening")
+        updater = self.tools.rules.updater
+        counters = center.counters
+        return PartitionStatus(
+            number,
+            url,
+            mine=True,
+            ready=ready,
+            position=center.watermark,
+            end=max(owned.lag.end, center.watermark),
+            durable_watermark=center.durable_watermark,
+            counters={name: getattr(counters, name) for name in counters.__struct_fields__},
+            history_from=center.history_from,
+            memory_from=center.memory_from,
+            memory_model=f"{updater.fingerprint:016x}" if updater is not None else None,
+            progress=progress_of(owned),
+            phase=self._phase(owned, ready),
+        )
+
+    def _phase(self, owned: OwnedPartition, ready: bool) -> str:
+        if not owned.is_assigned or self._group.rebalancing:
+            return "suspended"
+        if not ready:
+            return "replaying"
+        no_memory = self.tools.rules.updater is not None and owned.open_center.memory_from is None
+        return "rebuilding_memory" if no_memory else "ready"
+
+    # --- watching --------------------------------------------------------------------------
+
+    async def look_at_the_log(self) -> None:
+        """Learn where the logs end, and since when the first unapplied records wait there."""
+        owned = [one for one in self.owned.values() if one.is_assigned]
+        if not owned:
+            return
+        topic = owned[0].identity.topic
+        thread = self.tools.consumer.thread
+        ends = await thread.last_stable_offsets({TP(topic, one.number) for one in owned})
+        for one in owned:
+            one.lag.saw(ends.get(TP(topic, one.number), 0))
+            await one.look()
+
+    async def check_identity(self) -> None:
+        """Notice a topic that was recreated under a running worker.
+
+        Raises:
+            KafkaUnreachableError: No broker answers.
+            ConfigurationError: The topic is gone.
+        """
+        if await asyncio.to_thread(log_identities, self.tools.settings) != self._identities:
+            topic = self.tools.settings.events_topic
+            self._fail(
+                LogMismatchError(f"topic {topic} was recreated while the worker ran", hint=AFRESH)
+            )
+
+    def refresh_metrics(self) -> None:
+        """Bring the gauges up to this moment."""
+        metrics.HEARTBEAT_AGE_SECONDS.set(self._group.heartbeat_age_seconds)
+        now = time.time()
+        for number, owned in self.owned.items():
+            center, label = owned.center, str(number)
+            metrics.PARTITION_READY.labels(label).set(owned.ready)
+            metrics.RECOVERY_PROGRESS_RATIO.labels(label).set(progress_of(owned))
+            if center is None:
+                continue
+            metrics.POSITION.labels(label).set(center.watermark)
+            metrics.DURABLE_POSITION.labels(label).set(center.durable_watermark)
+            metrics.END_OFFSET.labels(label).set(owned.lag.end)
+            metrics.LAG_RECORDS.labels(label).set(owned.lag.offsets(center.watermark))
+            metrics.LAG_SECONDS.labels(label).set(owned.lag.seconds(center.watermark, now))
+            metrics.DIRTY_BYTES.labels(label).set(center.dirty_bytes())
+            metrics.STATE_BYTES.labels(label).set(owned.state_bytes)
+            if center.as_of_ms is not None:
+                metrics.STATE_AGE_SECONDS.labels(label).set(now - center.as_of_ms / 1000)
+
+
+def progress_of(owned: OwnedPartition) -> float:
+    """Return the share of the replay that is done."""
+    if owned.ready:
+        return 1.0
+    if owned.center is None:
+        return 0.0
+    due = owned.target - owned.replay_start
+    return min(1.0, (owned.center.watermark - owned.replay_start) / due) if due > 0 else 1.0

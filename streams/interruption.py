@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM, heard only where nothing is left half done."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Holds signals back; raises ``KeyboardInterrupt`` in ``check`` and while ``allowed`` is set.
+
+    A second signal raises at once, wherever the program is.
+    """
+
+    def __init__(self) -> None:
+        self.allowed = False
+        self.requested = False
+        self._before: list[Any] = []
+
+    def check(self) -> None:
+        """Raise when a signal came.
+
+        Raises:
+            KeyboardInterrupt: One came.
+        """
+        if self.requested:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> Self:
+        self._before = [signal.signal(number, self._on_signal) for number in SIGNALS]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in zip(SIGNALS, self._before, strict=True):
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        insisted, self.requested = self.requested, True
+        if self.allowed or insisted:
+            raise KeyboardInterrupt

@@ -1,0 +1,299 @@
+"""The life of one owned partition: open a copy, replay, apply runs, checkpoint, give it up.
+
+A life outlasts rebalances: while the group reorganises, the partition is suspended with its copy
+open. What another worker does meanwhile cannot harm it: the state is f(events up to the watermark).
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.types import TP
+
+from interest_center import metrics
+from interest_center.center import PartitionCenter
+from interest_center.core.meta import LogIdentity
+from streams.copies import PartitionFiles, open_copy
+from streams.lag_clock import LagClock
+from streams.log_identity import check_log
+from streams.memory_rebuild import MemoryRebuild
+from streams.pending_runs import PendingRuns, ReceivedRun
+from streams.run_feed import RunFeed
+from streams.run_work import apply_batch, count_checkpoint, count_durable, decode_and_apply
+from streams.transport import RecordRun
+from streams.worker_tools import WorkerTools
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+SUSPEND_SECONDS = 5.0
+OLD_COPY_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+class OwnedPartition:
+    """One partition that the group has given to this worker.
+
+    Args:
+        identity: The log.
+        tools: Shared by all partitions.
+        fail: Told when the life ends by an error; the worker stops then.
+        after: The end of an earlier life of this partition, which still holds the copy.
+    """
+
+    def __init__(
+        self,
+        identity: LogIdentity,
+        tools: WorkerTools,
+        fail: Callable[[BaseException], None],
+        after: "asyncio.Task[None] | None" = None,
+    ) -> None:
+        self.identity = identity
+        self.number = identity.partition
+        self.center: PartitionCenter | None = None
+        self.ready = False
+        self.target = 0
+        self.replay_start = 0
+        self.state_bytes = 0
+        self.pending = PendingRuns()
+        self.lag = LagClock(self.pending, tools.reader, self.number)
+        self.files = PartitionFiles(tools.settings.states, self.number)
+        #: Held by whoever needs the center to stay open: a snapshot, a switch of copies.
+        self.copy_lock = asyncio.Lock()
+        self._tools = tools
+        self._feed = RunFeed(tools, TP(identity.topic, self.number), self.lag)
+        self._n_suspended = 0
+        self._assigned = asyncio.Event()
+        self._parked = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._checkpointed_at = time.monotonic()
+        self._fail = fail
+        self._rebuild: MemoryRebuild | None = None
+        self._life = asyncio.create_task(self._live(after))
+        self._life.add_done_callback(lambda task: self._ended(task, fail))
+
+    # --- what the group says ---------------------------------------------------------------
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether the group says now that this partition is ours."""
+        return self._assigned.is_set()
+
+    def resume(self) -> None:
+        """Go on, or begin: the partition is (again) ours."""
+        self._assigned.set()
+
+    async def suspend(self, seconds: float = SUSPEND_SECONDS) -> None:
+        """Stop after the current run and checkpoint; give up waiting after some seconds."""
+        self._assigned.clear()
+        self._n_suspended += 1
+        self.ready = False
+        self._feed.close()
+        self._arrived.set()
+        if self.center is None:
+            return  # Still opening, and it may take long: nothing to stop.
+        try:
+            await asyncio.wait_for(self._parked.wait(), seconds)
+        except TimeoutError:
+            log.warning("suspend_takes_long", partition=self.number)
+
+    async def close(self) -> None:
+        """Release the copy, as soon as nothing works on it."""
+        self._assigned.clear()
+        self._arrived.set()
+        parked = asyncio.ensure_future(self._parked.wait())
+        await asyncio.wait({parked, self._life}, return_when=asyncio.FIRST_COMPLETED)
+        parked.cancel()
+        self._life.cancel()
+        if self._rebuild is not None:
+            await self._rebuild.abandon()
+        async with self.copy_lock:
+            if self.center is not None:
+                await self.in_thread(self.center.close)
+
+    def offer(self, received: ReceivedRun) -> None:
+        """Take a run from the agent; one from before the last seek is dropped."""
+        if not self.is_assigned or not self._feed.continues(received.run):
+            self._feed.give_room()
+            self._arrived.set()
+            return
+        self.pending.add(received)
+        self._arrived.set()
+
+    # --- the life --------------------------------------------------------------------------
+
+    async def _live(self, after: "asyncio.Task[None] | None") -> None:
+        if after is not None:
+            await asyncio.wait({after})
+        await self.in_thread(self._tools.warm_up.wait)
+        bounds = await self._patiently(lambda: self._tools.reader.bounds(self.number))
+        self.center = await self.in_thread(
+            open_copy, self.files, self._tools.rules, self.identity, bounds.end
+        )
+        if self._tools.rules.updater is not None and self.center.memory_from is None:
+            self._rebuild = MemoryRebuild(self.identity, self._tools, self.files, self.center)
+            self._rebuild.start(lambda task: self._ended(task, self._fail))
+        while True:
+            self._parked.set()
+            await self._assigned.wait()
+            self._parked.clear()
+            await self._join_log()
+            await self._work()
+            await self.checkpoint()
+            self.pending.forget()
+            if self._can_switch():
+                await self._switch()
+
+    def _can_switch(self) -> bool:
+        return self.is_assigned and self._rebuild is not None and self._rebuild.is_near.is_set()
+
+    async def _switch(self) -> None:
+        """Go on with the copy that has memories, once it is level with the one in use."""
+        assert self._rebuild is not None
+        self._feed.close()
+        rebuilt = await self._rebuild.finish(at_least=self.open_center.watermark)
+        async with self.copy_lock:
+            old, old_copy = self.open_center, self.files.current()
+            self.files.make_current(self._rebuild.copy)
+            self.center, self._rebuild = rebuilt, None
+        log.info("memory_ready", partition=self.number, position=rebuilt.watermark)
+        # Reads that still run on it are refused at their end; they need it until then.
+        await asyncio.sleep(OLD_COPY_SECONDS)
+        await self.in_thread(old.close)
+        if old_copy is not None:
+            await self.in_thread(shutil.rmtree, old_copy)
+
+    def _ended(self, task: "asyncio.Task[Any]", fail: Callable[[BaseException], None]) -> None:
+        self._parked.set()
+        if not task.cancelled() and task.exception() is not None:
+            fail(task.exception())  # type: ignore[arg-type]  # not None, as just asked
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the broker about this partition until it answers."""
+        while True:
+            try:
+                return await ask()
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning("broker_does_not_answer", partition=self.number, error=repr(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _join_log(self) -> None:
+        """Check that the log goes on where the state ends, and start to fetch there."""
+        center = self.open_center
+        settings = self._tools.settings
+        tenure = self._n_suspended
+        bounds = await self._patiently(
+            lambda: check_log(
+                center, self.number, self._tools.reader, settings.accept_truncated_history
+            )
+        )
+        self.target = bounds.end
+        self.lag.saw(bounds.end)
+        self.replay_start = center.watermark
+        self.pending.forget()
+        self._arrived.clear()
+        try:
+            await self._feed.open(center.watermark)
+        except IllegalStateError:
+            if tenure == self._n_suspended:
+                raise
+        if tenure != self._n_suspended:
+            # Meanwhile it may have been another worker's: look again how far that one came.
+            self._feed.close()
+        self._note_progress()
+        log.info(
+            "partition_joined", partition=self.number, position=center.watermark, end=bounds.end
+        )
+
+    async def _work(self) -> None:
+        """Apply runs until the partition is suspended or has to be fetched again."""
+        while self._feed.is_open and not self._can_switch():
+            if not self.pending:
+                await self._wait_for_runs()
+            while self.pending and self._feed.is_open:
+                await self._apply(self.pending.begin())
+                self._feed.give_room()
+                await self._checkpoint_when_due()
+            await self._checkpoint_when_due()
+
+    async def _wait_for_runs(self) -> None:
+        interval = self._tools.settings.checkpoint_interval_seconds
+        wait = interval - (time.monotonic() - self._checkpointed_at)
+        try:
+            await asyncio.wait_for(self._arrived.wait(), wait if wait > 0 else interval)
+        except TimeoutError:
+            return
+        self._arrived.clear()
+
+    async def _apply(self, run: RecordRun) -> None:
+        """Decode a run, see its dead letters acknowledged, apply it."""
+        center = self.open_center
+        await self._tools.throttle.take(len(run.records))
+        batch, applied = await self.in_thread(decode_and_apply, self._tools.decoder, center, run)
+        if not applied:
+            with metrics.BATCH_SECONDS.labels("dead_letters").time():
+                await self._tools.dead_letters.write(batch.dead_letters)
+            await self.in_thread(apply_batch, center, batch)
+        self.pending.finish()
+        self._note_progress()
+
+    async def checkpoint(self) -> None:
+        """Make what is applied durable, and acknowledge it."""
+        center = self.open_center
+        report = await self.in_thread(center.checkpoint)
+        now = time.monotonic()
+        if report is not None:
+            count_checkpoint(report, now - self._checkpointed_at)
+        self._checkpointed_at = now
+        count_durable(self.pending.durable(center.durable_watermark))
+
+    async def _checkpoint_when_due(self) -> None:
+        center, settings = self.open_center, self._tools.settings
+        since = time.monotonic() - self._checkpointed_at
+        most = (
+            settings.backlog_checkpoint_bytes
+            if self._feed.in_backlog
+            else settings.checkpoint_bytes
+        )
+        if (
+            (
+                since >= settings.checkpoint_interval_seconds
+                and center.watermark > center.durable_watermark
+            )
+            or center.dirty_bytes() >= most
+            or center.needs_checkpoint()
+        ):
+            await self.checkpoint()
+
+    # --- small things ----------------------------------------------------------------------
+
+    @property
+    def open_center(self) -> PartitionCenter:
+        """The center, which is open by now."""
+        assert self.center is not None
+        return self.center
+
+    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """Run a function in a worker thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._tools.threads, function, *args)
+
+    async def look(self) -> None:
+        """Learn what only a look tells: since when records wait unread, and the size on disk."""
+        if self.center is not None:
+            await self.lag.probe(self.center.watermark)
+            self.state_bytes = await self.in_thread(self.files.size_bytes)
+
+    def _note_progress(self) -> None:
+        position = self.open_center.watermark
+        self.lag.applied_to(position)
+        if position >= self.target and not self.ready and self._feed.is_open:
+            self.ready = True
+            log.info("partition_ready", partition=self.number, position=position)

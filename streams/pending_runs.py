@@ -1,0 +1,84 @@
+"""Runs that a partition has received but not yet made durable: what is waiting, and since when."""
+
+from bisect import bisect_left
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from streams.transport import RecordRun
+
+
+class Acknowledged(Protocol):
+    """A Faust event, as far as it matters here."""
+
+    def ack(self) -> bool:
+        """Mark the message as processed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedRun:
+    """A run with the Faust event that brought it."""
+
+    run: RecordRun
+    event: Acknowledged
+
+
+class PendingRuns:
+    """Received runs of one partition, in order.
+
+    A run waits, is worked on, is applied, and leaves when a checkpoint has made it durable.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[ReceivedRun] = deque()
+        self._current: ReceivedRun | None = None
+        self._applied: deque[ReceivedRun] = deque()
+
+    def __len__(self) -> int:
+        """Return how many runs wait."""
+        return len(self._waiting)
+
+    def add(self, received: ReceivedRun) -> None:
+        """Queue a run."""
+        self._waiting.append(received)
+
+    def begin(self) -> RecordRun:
+        """Take the next run to work on it."""
+        self._current = self._waiting.popleft()
+        return self._current.run
+
+    def finish(self) -> None:
+        """Note that the run worked on is applied."""
+        assert self._current is not None
+        self._applied.append(self._current)
+        self._current = None
+
+    def forget(self) -> None:
+        """Drop everything; it is replayed from the watermark."""
+        self._waiting.clear()
+        self._applied.clear()
+        self._current = None
+
+    def durable(self, watermark: int) -> list[RecordRun]:
+        """Acknowledge and return the runs that lie before a durable watermark."""
+        done = []
+        while self._applied and self._applied[0].run.next_position <= watermark:
+            received = self._applied.popleft()
+            received.event.ack()
+            done.append(received.run)
+        return done
+
+    def first_append_time_ms(self, watermark: int) -> int | None:
+        """Return when the first received record at or after ``watermark`` was appended.
+
+        Returns:
+            Milliseconds, None when no such record has been received.
+        """
+        received = [self._current] if self._current is not None else []
+        for pending in (*received, *self._waiting):
+            records = pending.run.records
+            if records and records[-1].offset >= watermark:
+                first = bisect_left(records, watermark, key=lambda record: int(record.offset))
+                return int(records[first].timestamp)
+        return None

@@ -1,0 +1,64 @@
+"""The work on one run of records, and how it is counted."""
+
+import time
+from collections.abc import Sequence
+
+from interest_center import metrics
+from interest_center.center import CheckpointReport, PartitionCenter
+from interest_center.core.event_decoder import EventDecoder
+from interest_center.core.events import EventBatch
+from streams.transport import RecordRun
+
+
+def decode_and_apply(
+    decoder: EventDecoder, center: PartitionCenter, run: RecordRun
+) -> tuple[EventBatch, bool]:
+    """Decode a run and apply it, unless dead letters have to be written first.
+
+    Returns:
+        The batch, and whether it is applied.
+    """
+    started = time.perf_counter()
+    batch = decoder.decode(
+        run.topic_partition.partition, run.records, run.start_position, run.next_position
+    )
+    metrics.BATCH_SECONDS.labels("decode").observe(time.perf_counter() - started)
+    metrics.BATCH_RECORDS.observe(len(run.records))
+    if batch.dead_letters:
+        return batch, False
+    apply_batch(center, batch)
+    return batch, True
+
+
+def apply_batch(center: PartitionCenter, batch: EventBatch) -> None:
+    """Apply a batch and count it; runs in a worker thread."""
+    started = time.perf_counter()
+    report = center.apply(batch)
+    metrics.BATCH_SECONDS.labels("apply").observe(time.perf_counter() - started)
+    skipped = batch.next_position - batch.start_position - batch.n_records
+    for result, count in (
+        ("applied", report.applied),
+        ("duplicate", report.duplicate),
+        ("late_dropped", report.late_dropped),
+        ("dead_lettered", report.dead_lettered),
+        ("erased", report.erased),
+        ("skipped", skipped),
+    ):
+        if count:
+            metrics.EVENTS.labels(result).inc(count)
+
+
+def count_checkpoint(report: CheckpointReport, since_last_seconds: float) -> None:
+    """Count what a checkpoint wrote."""
+    metrics.CHECKPOINT_SECONDS.observe(report.seconds)
+    metrics.CHECKPOINT_INTERVAL_SECONDS.observe(since_last_seconds)
+    metrics.CHECKPOINT_ROWS.inc(report.rows)
+    metrics.CHECKPOINT_BYTES.inc(report.state_bytes)
+
+
+def count_durable(runs: Sequence[RecordRun]) -> None:
+    """Measure from append to durable, for the first and the last record of each run."""
+    now_ms = time.time_ns() // 1_000_000
+    for run in runs:
+        for record in run.records[:1] + run.records[-1:]:
+            metrics.EVENT_TO_STATE_SECONDS.observe(max(0, now_ms - record.timestamp) / 1000)

@@ -1,0 +1,95 @@
+"""What the partitions of a worker share."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from interest_center.center import CenterOptions
+from interest_center.core.event_decoder import EventDecoder
+from interest_center.core.events import EventRules
+from interest_center.core.layout import load_state_config
+from interest_center.settings import Settings
+from models.bundle import load_updater
+from streams.copies import StateRules
+from streams.dead_letters import DeadLetterWriter
+from streams.log_identity import LogReader
+from streams.throttle import Throttle
+from streams.transport import BatchConsumer
+from streams.warm_up import WarmUp
+
+PARTITION_THREADS = 4
+
+
+@dataclass
+class WorkerTools:
+    """What all partitions of a worker share.
+
+    Attributes:
+        settings: Of the process.
+        rules: What makes a copy usable.
+        decoder: Records to events.
+        reader: Looks single records up.
+        dead_letters: Where bad records go.
+        throttle: Bound on the rate.
+        warm_up: Compiles what the first events need.
+        threads: For work that releases the GIL or blocks.
+        snapshot_thread: One snapshot at a time.
+    """
+
+    settings: Settings
+    rules: StateRules
+    decoder: EventDecoder
+    reader: LogReader
+    dead_letters: DeadLetterWriter
+    throttle: Throttle
+    warm_up: WarmUp
+    threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(PARTITION_THREADS, "partition")
+    )
+    snapshot_thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "snapshot")
+    )
+    _consumer: Callable[[], BatchConsumer] | None = None
+
+    def bind_consumer(self, consumer: Callable[[], BatchConsumer]) -> None:
+        """Say where runs come from; Faust makes its consumer late."""
+        self._consumer = consumer
+
+    @property
+    def consumer(self) -> BatchConsumer:
+        """Where runs come from."""
+        assert self._consumer is not None
+        return self._consumer()
+
+    async def stop(self) -> None:
+        """Close connections and threads."""
+        await self.reader.stop()
+        await self.dead_letters.stop()
+        self.threads.shutdown(wait=False)
+        self.snapshot_thread.shutdown(wait=False)
+
+
+def make_tools(settings: Settings, n_partitions: int) -> WorkerTools:
+    """Load the rules and the model, and prepare the connections.
+
+    Raises:
+        ConfigurationError: The state configuration cannot be used.
+        BundleError: The bundle cannot be used.
+    """
+    config = load_state_config(settings.state_config)
+    rules = StateRules(
+        config=config,
+        updater=None if settings.bundle is None else load_updater(settings.bundle),
+        options=CenterOptions(hot_users=settings.hot_users, timer=time.perf_counter),
+        snapshots_url=settings.snapshots,
+    )
+    return WorkerTools(
+        settings,
+        rules,
+        EventDecoder(EventRules(settings.events_topic, n_partitions, config.event_types)),
+        LogReader(settings),
+        DeadLetterWriter(settings),
+        Throttle(settings.max_events_per_second),
+        WarmUp(rules),
+    )

@@ -1,0 +1,92 @@
+"""What a candidate reads, against plain float64 loops: DIN attention and the MIMN memory."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reference import din as din_twin
+from reference import mimn as mimn_twin
+
+from models.bundle import load_bundle, untrained_bundle
+from models.bundle_files import read_manifest, read_tensors
+from models.din import BehaviorBatch, DinReader, SideInputs
+from models.mimn_updater import TENSORS
+
+SEED = 7
+
+
+def unit_weights(reader: DinReader) -> dict[str, Any]:
+    """The activation unit's weights as the twin names them."""
+    weights = {}
+    layers = (reader.unit.first, reader.unit.second, reader.unit.third)
+    for k, layer in enumerate(layers, start=1):
+        weights[f"W{k}"] = layer.weight.detach().double().numpy().T.tolist()
+        weights[f"b{k}"] = layer.bias.detach().double().numpy().tolist()
+    return weights
+
+
+def test_din_reader_equals_its_twin() -> None:
+    torch.manual_seed(SEED)
+    rng = np.random.default_rng(SEED)
+    reader = DinReader(6, (8, 5), "paper", SideInputs(n_types=3, n_ages=4, same=True))
+    for parameter in reader.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    lengths = [0, 1, 4]
+    candidates, keys = rng.normal(size=(3, 2, 6)), rng.normal(size=(3, 4, 6))
+    types, ages = rng.integers(0, 4, (3, 4)), rng.integers(0, 4, (3, 4))
+    same = rng.integers(0, 2, (3, 4, 2, 2))
+    mask = np.arange(4)[None, :] < np.array(lengths)[:, None]
+    with torch.no_grad():
+        found = reader(
+            torch.tensor(candidates, dtype=torch.float32),
+            BehaviorBatch(
+                torch.tensor(keys, dtype=torch.float32),
+                torch.from_numpy(mask),
+                torch.from_numpy(types),
+                torch.from_numpy(ages),
+                torch.tensor(same, dtype=torch.float32),
+            ),
+        ).numpy()
+    weights = unit_weights(reader)
+    assert reader.type_bias is not None
+    assert reader.age_bias is not None
+    by_type = reader.type_bias.weight.detach().double().numpy()
+    assert reader.same_bias is not None
+    by_same = reader.same_bias.detach().double().numpy()
+    by_age = reader.age_bias.weight.detach().double().numpy()
+    for s, length in enumerate(lengths):
+        for n in range(2):
+            biases = (by_type[types[s]] + by_age[ages[s]] + same[s, :, n] @ by_same).tolist()
+            q = candidates[s, n].tolist()
+            attended = din_twin.attend(q, keys[s, :length].tolist(), weights, biases)
+            expected = [*attended, *(a * b for a, b in zip(attended, q, strict=True))]
+            np.testing.assert_allclose(found[s, n], expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("n_events", [0, 1, 60])
+def test_memory_read_equals_its_twin(tmp_path: Path, n_events: int) -> None:
+    """Read of a candidate (eq 1-3) from a row that the scan wrote."""
+    untrained_bundle(tmp_path, seed=SEED)
+    bundle = load_bundle(tmp_path)
+    tensors = read_tensors(tmp_path, read_manifest(tmp_path))
+    weights = {field: tensors[name].astype(float).tolist() for field, name in TENSORS.items()}
+    assert bundle.updater is not None
+    items = np.random.default_rng(SEED).integers(1, 1000, n_events).astype(np.uint64)
+    rows = bundle.updater.initial_row()[None].copy()
+    bundle.updater.update_many(rows, np.zeros(n_events, np.int64), items, items % 50 + 1)
+
+    def embedded(item: int) -> list[float]:
+        return weights["item_table"][item] + weights["category_table"][item % 50 + 1]
+
+    state = mimn_twin.initial_state(weights)
+    for item in items.tolist():
+        state = mimn_twin.step(state, embedded(item), weights)
+    memory = bundle.ranker.model.memory
+    for candidate in (3, 999):
+        query = torch.tensor([[embedded(candidate)]], dtype=torch.float32)
+        with torch.no_grad():
+            found = memory.read(memory.state_of(torch.from_numpy(rows)), query)[0, 0].numpy()
+        expected = mimn_twin.candidate_read(state, embedded(candidate), weights)
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)

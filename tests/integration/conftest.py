@@ -1,0 +1,59 @@
+"""Fixtures of the integration tests: settings of a worker of their own, and workers to start."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worker_process import Sender, WorkerProcess
+
+from interest_center.settings import Settings, load_settings
+from streams.topics import create_topics
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def worker_settings(kafka: str, topic_names: Callable[[str], str], tmp_path: Path) -> Settings:
+    made = load_settings(
+        kafka_bootstrap_servers=kafka,
+        home=tmp_path / "home",
+        events_topic=topic_names("events"),
+        dead_letters_topic=topic_names("dead"),
+        group=topic_names("group"),
+        partitions=4,
+        session_timeout_seconds=6.0,
+        worker_port=free_port(),
+    )
+    create_topics(made)
+    return made
+
+
+@pytest.fixture
+def start(worker_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """Start workers; whatever still runs at the end is killed."""
+    running: list[WorkerProcess] = []
+
+    def begin(
+        *arguments: str, environment: dict[str, str] | None = None, **other: Any
+    ) -> WorkerProcess:
+        log = tmp_path / f"worker-{len(running)}.log"
+        worker = WorkerProcess(
+            worker_settings.model_copy(update=other), log, environment, arguments
+        )
+        running.append(worker)
+        return worker
+
+    yield begin
+    for worker in running:
+        worker.kill()
+
+
+@pytest.fixture
+def sender(worker_settings: Settings) -> Sender:
+    return Sender(worker_settings)

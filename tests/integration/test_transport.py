@@ -1,0 +1,139 @@
+"""Runs of records from a real Kafka: gaps, aborted transactions, positions, limits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import OffsetOutOfRangeError
+from faust.types import TP
+
+from streams.transport import RecordRun, wait_for_runs
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def topic(kafka: str, topic_names: Callable[[str], str]) -> str:
+    name = topic_names("runs")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, 1, 1)])
+    await admin.close()
+    return name
+
+
+@pytest.fixture
+async def consumer(kafka: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    made = AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=50,
+    )
+    await made.start()
+    made.assign([TopicPartition(topic, 0)])
+    yield made
+    await made.stop()
+
+
+async def send(kafka: str, topic: str, values: list[bytes], transaction: str | None = None) -> None:
+    """Send values; in a transaction that ends as ``commit`` or ``abort`` when asked to."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka, transactional_id=f"{topic}-{transaction}" if transaction else None
+    )
+    await producer.start()
+    if transaction:
+        await producer.begin_transaction()
+    for value in values:
+        await producer.send_and_wait(topic, value, partition=0)
+    if transaction == "commit":
+        await producer.commit_transaction()
+    elif transaction:
+        await producer.abort_transaction()
+    await producer.stop()
+
+
+async def read_to(consumer: AIOKafkaConsumer, topic: str, end: int, most: int) -> list[RecordRun]:
+    """Take runs from offset 0 until the position is ``end``."""
+    consumer.seek(TopicPartition(topic, 0), 0)
+    runs: list[RecordRun] = []
+    while not runs or runs[-1].next_position < end:
+        taken = await wait_for_runs(consumer._fetcher, {TP(topic, 0): most}, 5.0, asyncio.Event())
+        assert taken, "no run within five seconds"
+        runs += taken
+    return runs
+
+
+def check_continuous(runs: list[RecordRun]) -> None:
+    """Every run starts where the one before ended, and its records lie inside."""
+    position = 0
+    for run in runs:
+        assert run.start_position == position
+        assert all(run.start_position <= r.offset < run.next_position for r in run.records)
+        position = run.next_position
+
+
+async def test_runs_hold_all_records_and_no_more_than_asked_for(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer
+) -> None:
+    values = [b"%d" % number for number in range(25)]
+    await send(kafka, topic, values)
+    runs = await read_to(consumer, topic, 25, most=10)
+    check_continuous(runs)
+    assert max(len(run.records) for run in runs) <= 10
+    assert [record.value for run in runs for record in run.records] == values
+
+
+async def test_markers_and_aborted_records_move_the_position(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer
+) -> None:
+    await send(kafka, topic, [b"a", b"b"], "commit")  # offsets 0, 1; marker 2
+    await send(kafka, topic, [b"x", b"y"], "abort")  # offsets 3, 4; marker 5
+    await send(kafka, topic, [b"c"])  # offset 6
+    runs = await read_to(consumer, topic, 7, most=100)
+    check_continuous(runs)
+    assert [record.value for run in runs for record in run.records] == [b"a", b"b", b"c"]
+
+
+async def test_only_aborted_records_are_an_empty_run(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer
+) -> None:
+    await send(kafka, topic, [b"x", b"y"], "abort")
+    runs = await read_to(consumer, topic, 3, most=100)
+    check_continuous(runs)
+    assert [record for run in runs for record in run.records] == []
+    assert runs[-1].next_position == 3
+
+
+async def test_a_run_may_end_before_a_marker(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer
+) -> None:
+    await send(kafka, topic, [b"a", b"b"], "commit")
+    runs = await read_to(consumer, topic, 3, most=1)
+    check_continuous(runs)
+    assert [len(run.records) for run in runs] == [1, 1, 0]
+
+
+async def test_nothing_new_ends_after_the_timeout(topic: str, consumer: AIOKafkaConsumer) -> None:
+    consumer.seek(TopicPartition(topic, 0), 0)
+    assert await wait_for_runs(consumer._fetcher, {TP(topic, 0): 10}, 0.2, asyncio.Event()) == []
+
+
+async def test_a_wake_up_ends_the_wait(topic: str, consumer: AIOKafkaConsumer) -> None:
+    consumer.seek(TopicPartition(topic, 0), 0)
+    wake = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, wake.set)
+    waiting = wait_for_runs(consumer._fetcher, {TP(topic, 0): 10}, 30.0, wake)
+    assert await asyncio.wait_for(waiting, 5.0) == []
+
+
+async def test_a_position_that_the_log_does_not_hold_is_an_error(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer
+) -> None:
+    await send(kafka, topic, [b"a"])
+    consumer.seek(TopicPartition(topic, 0), 1000)
+    with pytest.raises(OffsetOutOfRangeError):
+        await wait_for_runs(consumer._fetcher, {TP(topic, 0): 10}, 5.0, asyncio.Event())

@@ -1,0 +1,1 @@
+"""The command that proves the claims: ``make prove SUITE=main [ONLY=3] [ARGS=--json]``."""

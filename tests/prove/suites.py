@@ -1,0 +1,15 @@
+"""The suites by name; a later issue adds its own beside ``main``."""
+
+from collections.abc import Callable
+
+from prove.rows import Line
+
+
+def main_lines() -> list[Line]:
+    """Return the lines of the first issue, "The main job, end to end, on a real Kafka"."""
+    from prove.main_rows import LINES
+
+    return LINES
+
+
+SUITES: dict[str, Callable[[], list[Line]]] = {"main": main_lines}

@@ -1,0 +1,73 @@
+"""What lies in the topics, read by a client of its own: ends, committed records, dead letters."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One record of the dead-letter topic, with the place that it names as its origin."""
+
+    place: Place
+    reason: str
+    detail: str
+    key: bytes | None
+    value: bytes | None
+
+
+def _consumer(bootstrap: str) -> Any:
+    return KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=8 << 20,
+        check_crcs=False,
+    )
+
+
+def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
+    """Return the end of each partition."""
+    consumer = _consumer(bootstrap)
+    try:
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+        return {place.partition: end for place, end in consumer.end_offsets(places).items()}
+    finally:
+        consumer.close()
+
+
+def _committed(bootstrap: str, topic: str) -> Iterator[Any]:
+    """Yield every committed record of a topic, to its end as it is now."""
+    consumer = _consumer(bootstrap)
+    try:
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+        consumer.assign(places)
+        consumer.seek_to_beginning(*places)
+        ends = consumer.end_offsets(places)
+        # A position may stand on a transaction marker, which never comes as a record.
+        while any(consumer.position(place) < ends[place] for place in places):
+            for records in consumer.poll(timeout_ms=500).values():
+                yield from records
+    finally:
+        consumer.close()
+
+
+def committed_counts(bootstrap: str, topic: str) -> dict[int, int]:
+    """Return how many records a reader of committed records finds in each partition."""
+    return dict(Counter(record.partition for record in _committed(bootstrap, topic)))
+
+
+def dead_letters(bootstrap: str, topic: str) -> list[DeadLetter]:
+    """Return every dead letter; after a crash the same one may lie there twice."""
+    letters = []
+    for record in _committed(bootstrap, topic):
+        said = {name: value.decode() for name, value in record.headers if name != "original"}
+        place = (int(said["partition"]), int(said["offset"]))
+        letters.append(DeadLetter(place, said["reason"], said["detail"], record.key, record.value))
+    return letters

@@ -1,0 +1,91 @@
+"""Stored records written by their drawn layout (core/records.py), by no code of the engine."""
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interest_center.core.ids import encode_id
+from interest_center.core.layout import StateConfig
+from interest_center.core.messages import UserState
+from interest_center.core.records import MEMORY_KIND, PROFILE_KIND, seal
+
+
+@dataclass(frozen=True)
+class Did:
+    """One behavior: item, category, type code, time."""
+
+    item_id: str
+    category_id: str | None = None
+    event_type: int = 1
+    event_time_ms: int = 1_764_000_000_000
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a stored state holds.
+
+    Attributes:
+        behaviors: Oldest first.
+        memory: Row of the memory, None for none.
+        written_by: Fingerprint in the memory record.
+        served_by: Fingerprint that the worker says it serves.
+        type_counts: Applied events by type code; of ``behaviors`` when empty.
+        rules: State rules.
+    """
+
+    behaviors: list[Did] = field(default_factory=list)
+    memory: NDArray[np.float32] | None = None
+    written_by: int = 0
+    served_by: int = 0
+    type_counts: list[int] = field(default_factory=list)
+    rules: StateConfig = field(default_factory=StateConfig)
+
+
+def padded(values: NDArray[np.generic]) -> bytes:
+    """Return the bytes of an array, filled up to a multiple of eight."""
+    data = values.tobytes()
+    return data + bytes(-len(data) % 8)
+
+
+def profile_record(known: Known) -> bytes:
+    """Write a profile without event ids and sub-sequences."""
+    done = known.behaviors
+    counts = known.type_counts or [
+        sum(one.event_type == code for one in done) for code in range(1, 8)
+    ]
+    last = max((one.event_time_ms for one in done), default=0)
+    head = struct.pack("<qqQHHHH", sum(counts), last, 0, len(counts), 0, len(done), 0)
+    categories = [encode_id(one.category_id) if one.category_id else 0 for one in done]
+    parts = (
+        np.array(counts, np.uint64),
+        np.array([encode_id(one.item_id) for one in done], np.uint64),
+        np.array(categories, np.uint64),
+        np.array([one.event_time_ms for one in done], np.int64),
+        np.array([one.event_type for one in done], np.uint8),
+    )
+    return seal(PROFILE_KIND, head + b"".join(padded(part) for part in parts))
+
+
+def memory_record(row: NDArray[np.float32], fingerprint: int, n_events: int) -> bytes:
+    """Write a memory."""
+    head = struct.pack("<QQII", fingerprint, n_events, len(row), 0)
+    return seal(MEMORY_KIND, head + padded(row.astype(np.float32)))
+
+
+def make_user_state(user_id: str, known: Known, watermark: int = 7) -> UserState:
+    """Return a state as the binary multi-get carries it."""
+    memory = None
+    if known.memory is not None:
+        memory = memory_record(known.memory, known.written_by, len(known.behaviors))
+    return UserState(
+        user_id=user_id,
+        partition=0,
+        watermark=watermark,
+        profile=profile_record(known),
+        memory=memory,
+        memory_fingerprint=known.served_by,
+        memory_from=0 if known.served_by else None,
+        state_rules=known.rules.fingerprint,
+    )
