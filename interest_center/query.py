@@ -77,17 +77,14 @@ class InterestViews:
             raw_memory: Whether to add all values of the memory.
         """
         profile = decode_profile(stored.profile) if stored.profile is not None else None
-        names = self.config.event_types
         return {
             "user_id": user_id,
-            "event_count": profile.event_count if profile else 0,
-            "counts": {
-                names[code - 1]: n for code, n in (profile.type_counts if profile else {}).items()
-            },
-            "last_event_time_ms": profile.last_event_time_ms if profile else None,
-            "chain_hash": f"{profile.chain_hash if profile else 0:016x}",
-            "behaviors": self._behaviors(profile, texts) if profile else [],
-            "categories": _categories(profile, texts) if profile else [],
+            "event_count": profile.event_count if profile is not None else 0,
+            "counts": self._counts(profile) if profile is not None else {},
+            "last_event_time_ms": profile.last_event_time_ms if profile is not None else None,
+            "chain_hash": f"{profile.chain_hash if profile is not None else 0:016x}",
+            "behaviors": self._behaviors(profile, texts) if profile is not None else [],
+            "categories": _categories(profile, texts) if profile is not None else [],
             "memory": self._memory(stored, raw_memory),
             "freshness": self._freshness(profile, freshness),
         }
@@ -113,6 +110,11 @@ class InterestViews:
             "behaviors": self._behaviors(behaviors, texts) if behaviors is not None else [],
             "freshness": self._freshness(profile, freshness),
         }
+
+    def _counts(self, profile: Profile) -> dict[str, int]:
+        """Return the applied events by type."""
+        names = self.config.event_types
+        return {names[code - 1]: n for code, n in profile.type_counts.items()}
 
     def _behaviors(self, behaviors: Behaviors, texts: Mapping[int, str]) -> list[dict[str, Any]]:
         """Return behaviors, newest first."""

@@ -1,18 +1,18 @@
-"""What the broker's life rests on: who a pid is, which ports are free, whether a record returns."""
+"""What the broker's life rests on: who a pid is, and whether a record returns."""
 
 import os
 import socket
 import subprocess
 import time
 import uuid
-from contextlib import ExitStack
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-HOST = "127.0.0.1"
+from streams.ports import HOST
+
 PROBE_TOPIC = "uic-broker-probe"
 PROBE_SECONDS = 10
 EXEC_LOOKS = 100
@@ -61,21 +61,6 @@ def reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return
-
-
-def choose_ports(*wanted: int) -> tuple[int, ...]:
-    """Return the wanted ports, and a free one for each that is 0 or taken; all differ."""
-    with ExitStack() as held:
-        chosen = []
-        for port in wanted:
-            bound = held.enter_context(socket.socket())
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                bound.bind((HOST, port))
-            except OSError:
-                bound.bind((HOST, 0))
-            chosen.append(int(bound.getsockname()[1]))
-    return tuple(chosen)
 
 
 def probe(port: int, cluster_id: str) -> None:

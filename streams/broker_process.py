@@ -17,15 +17,9 @@ from pathlib import Path
 from kafka.errors import KafkaError
 
 from interest_center.settings import BROKER_FILE
-from streams.broker_checks import (
-    HOST,
-    AnotherBrokerError,
-    choose_ports,
-    command_of,
-    probe,
-    reap,
-)
+from streams.broker_checks import AnotherBrokerError, command_of, probe, reap
 from streams.kafka_jars import FILES, BrokerError, Java, archive_path, fetch_jars, find_java
+from streams.ports import HOST, choose_ports
 
 DEFAULT_PORT = 9092
 START_SECONDS = 60.0

@@ -3,7 +3,6 @@
 import json
 import secrets
 import signal
-import socket
 import sys
 import time
 import urllib.request
@@ -19,6 +18,7 @@ from rich.table import Table
 from interest_center.client import InterestClient
 from interest_center.core.errors import InterestCenterError
 from interest_center.settings import Settings, environment_of, load_settings
+from streams.ports import choose_ports
 from streams.processes import Processes
 
 WORLD_SEED = 7
@@ -47,24 +47,6 @@ class Addresses:
 
     worker: str
     ranker: str
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def port_or_free(wanted: int) -> int:
-    """Return the wanted port, another one when it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return free_port()
-    return wanted
 
 
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -294,7 +276,7 @@ def demo_settings(settings: Settings) -> Settings:
     """Return settings of a run of its own: home, topics and free ports."""
     home = settings.home.absolute() / "demo"
     run = secrets.token_hex(3)
-    worker_port = port_or_free(settings.worker_port)
+    worker_port, ranker_port = choose_ports(settings.worker_port, settings.ranker_port)
     return load_settings(
         home=home,
         events_topic=f"uic-demo-{run}-events",
@@ -304,7 +286,7 @@ def demo_settings(settings: Settings) -> Settings:
         snapshot_url="off",
         worker_port=worker_port,
         worker_urls=f"http://{settings.worker_host}:{worker_port}",
-        ranker_port=port_or_free(settings.ranker_port),
+        ranker_port=ranker_port,
         bundle=home / "bundles" / f"seed{WORLD_SEED}-{WORLD_USERS}",
     )
 

@@ -45,9 +45,9 @@ class Attributes(msgspec.Struct, frozen=True):
 
 
 class StructuredEvent(Attributes, frozen=True):
-    """A whole CloudEvent in structured mode."""
+    """A whole CloudEvent in structured mode; ``data`` without bytes is one that is not there."""
 
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     data_base64: bytes | None = None
 
 
@@ -120,8 +120,9 @@ def _structured(value: bytes) -> tuple[Attributes, bytes]:
         raise CloudEventError(
             f"structured mode: {error}; see the CloudEvents JSON format"
         ) from error
-    if event.data is not None:
-        return event, bytes(event.data)
+    data = bytes(event.data)
+    if data:
+        return event, data
     if event.data_base64 is not None:
         return event, event.data_base64
     raise CloudEventError("attribute data is missing; put the event's fields there")

@@ -174,7 +174,9 @@ class EventDecoder:
         except CloudEventError as error:
             raise BadEventError("bad_cloud_event", str(error)) from error
         except UnicodeError as error:
-            raise BadEventError("not_utf8", f"the value is not UTF-8: {error}") from error
+            raise BadEventError(
+                "not_utf8", f"the value is not UTF-8 ({error}); send JSON in UTF-8"
+            ) from error
         except RecursionError as error:
             raise BadEventError(
                 "too_deep", "the value is nested too deeply; an event is one flat object"
@@ -201,7 +203,8 @@ class EventDecoder:
             user_id = key.decode()
         except UnicodeDecodeError as error:
             raise BadEventError(
-                "key_not_utf8", f"the record's key is not UTF-8: {error}"
+                "key_not_utf8",
+                f"the record's key is not UTF-8 ({error}); send the user_id as key, in UTF-8",
             ) from error
         if len(user_id) > MAX_ID_CHARS:
             raise BadEventError(

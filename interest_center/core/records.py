@@ -74,9 +74,6 @@ class Behaviors:
     event_type: NDArray[np.uint8]
     event_time_ms: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.item)
-
 
 @dataclass(frozen=True)
 class Directory:

@@ -10,7 +10,6 @@ import asyncio
 import http.client
 import json
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from interest_nodes import Cluster, worker_node
 
 from models.bundle import load_updater, untrained_bundle
+from streams.ports import choose_ports
 
 TIME_MS = 1_764_000_000_000
 STAGES = ("parse", "state", "score", "order", "total")
@@ -127,8 +127,7 @@ def run(directory: Path, options: argparse.Namespace) -> None:
         [*this, "--behaviors", str(options.behaviors)], stdout=subprocess.PIPE, text=True
     )
     assert states.stdout is not None
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = choose_ports(0)
     ranker = subprocess.Popen(
         [
             sys.executable, "-m", "interest_center.cli", "ranker", "--bundle", str(directory),

@@ -1,6 +1,5 @@
 """Fixtures of the integration tests: settings of a worker of their own, and workers to start."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,8 @@ import pytest
 from worker_process import Sender, WorkerProcess
 
 from interest_center.settings import Settings, load_settings
+from streams.ports import choose_ports
 from streams.topics import create_topics
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -28,7 +22,7 @@ def worker_settings(kafka: str, topic_names: Callable[[str], str], tmp_path: Pat
         group=topic_names("group"),
         partitions=4,
         session_timeout_seconds=6.0,
-        worker_port=free_port(),
+        worker_port=choose_ports(0)[0],
     )
     create_topics(made)
     return made

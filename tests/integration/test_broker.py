@@ -11,9 +11,10 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from interest_center.cli import cli
 from interest_center.settings import load_settings
-from streams.broker_checks import PROBE_TOPIC, choose_ports
+from streams.broker_checks import PROBE_TOPIC
 from streams.broker_process import Broker
 from streams.kafka_jars import BrokerError, fetch_jars, find_java
+from streams.ports import choose_ports
 
 pytestmark = pytest.mark.kafka
 

@@ -28,6 +28,7 @@ from models.inputs import RankInputs
 from ranking.app import create_app
 from ranking.rankings import Rankings
 from ranking.state_client import StateClient
+from streams.ports import HOST, choose_ports
 
 TIME_MS = 1_764_000_000_000
 DEADLINE_SECONDS = 5.0
@@ -218,8 +219,7 @@ async def test_without_workers_it_is_not_ready_and_says_so_in_every_answer(
     bundle: Bundle,
 ) -> None:
     cluster = Cluster(bundle.updater)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
+    address = (HOST, *choose_ports(0))
     async with running(bundle, [f"http://127.0.0.1:{address[1]}"]) as ranker:
         status, _ = await ranker.get("/health/ready")
         assert status == 503
@@ -316,8 +316,7 @@ def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 async def test_the_process_ranks_and_ends_cleanly(bundle_directory: Path, bundle: Bundle) -> None:
     cluster = Cluster(bundle.updater)
     cluster.push(history("u1", 20))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = choose_ports(0)
     async with worker_node(cluster, {0, 1, 2, 3}) as node, aiohttp.ClientSession() as session:
         process = command(
             "ranker", "--bundle", str(bundle_directory), "--port", str(port),

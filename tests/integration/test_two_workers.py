@@ -11,6 +11,7 @@ from worker_process import Sender, WorkerProcess, wait_until
 
 from interest_center.settings import Settings
 from streams.broker_process import Broker
+from streams.ports import choose_ports
 from streams.topics import create_topics
 
 pytestmark = pytest.mark.kafka
@@ -21,9 +22,9 @@ Start = Callable[..., WorkerProcess]
 @pytest.fixture
 def start_second(worker_settings: Settings, start: Start) -> Start:
     """Start workers with a state directory and a port of their own."""
+    (port,) = choose_ports(0)
 
     def begin(**other: object) -> WorkerProcess:
-        port = worker_settings.worker_port + 1
         return start(worker_port=port, state_dir=worker_settings.home / "second", **other)
 
     return begin

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from prove.rows import NotShownError
+from streams.ports import choose_ports
 
 T = TypeVar("T")
 
@@ -31,9 +32,7 @@ class SystemFailedError(Exception):
 
 def free_port() -> int:
     """Return a TCP port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return choose_ports(0)[0]
 
 
 def wait_until(

@@ -66,6 +66,18 @@ def test_a_state_is_shown_with_the_texts_that_were_sent() -> None:
     assert views.category("1", "9", center.read([1], [9]).states[0], {}, FRESH)["behaviors"] == []
 
 
+def test_a_user_whose_events_feed_no_ring_is_not_unknown() -> None:
+    config = StateConfig()
+    dislike = 1 + config.event_types.index("dislike")
+    center = make_center(MemoryStore())
+    center.apply(make_batch([make_event(1, event_type=dislike, event_time_ms=4000)]))
+    view = InterestViews(config, None).interest("1", center.read([1]).states[0], {}, FRESH)
+    assert (view["event_count"], view["counts"]) == (1, {"dislike": 1})
+    assert (view["last_event_time_ms"], view["freshness"]["age_ms"]) == (4000, 1000)
+    assert view["chain_hash"] != "0" * 16
+    assert (view["behaviors"], view["categories"]) == ([], [])
+
+
 def test_an_id_without_a_known_text_is_shown_by_its_bits() -> None:
     center = make_center(MemoryStore())
     center.apply(make_batch([make_event(1, (1 << 63) + 255)]))

@@ -71,14 +71,14 @@ def test_a_memory_of_other_weights_or_none_is_not_read_and_said(
     history = reader.read(stored(bundle, **changes))
     assert history.memory is None
     assert history.degraded == reason
-    assert len(history.behaviors) == 3
+    assert len(history.behaviors.item) == 3
 
 
 def test_a_state_by_other_rules_is_not_read(bundle: Bundle, reader: HistoryReader) -> None:
     rules = StateConfig(event_types=(*bundle.state.event_types[::-1],))
     history = reader.read(stored(bundle, rules=rules))
     assert history.degraded == STATE_MISMATCH
-    assert len(history.behaviors) == 0
+    assert len(history.behaviors.item) == 0
     assert history.memory is None
 
 
@@ -98,7 +98,7 @@ def test_a_bundle_without_memory_misses_none(bundle: Bundle) -> None:
 
 def test_an_unknown_user_has_an_empty_history(reader: HistoryReader) -> None:
     history = reader.read(UserState("u1", partition=0, watermark=12))
-    assert len(history.behaviors) == 0
+    assert len(history.behaviors.item) == 0
     assert (history.source, history.watermark, history.as_of_ms) == ("none", 12, None)
     assert history.degraded is None
 
@@ -120,7 +120,7 @@ def test_damaged_records_are_never_read(bundle: Bundle, reader: HistoryReader, r
         )
     )
     assert history.degraded == STATE_UNREADABLE
-    assert len(history.behaviors) == 0
+    assert len(history.behaviors.item) == 0
     assert history.memory is None
 
 
@@ -151,7 +151,7 @@ def test_supplied_events_follow_the_rules_of_their_types(
 ) -> None:
     unknown = reader.missing(STATE_TIMEOUT)
     history = reader.complete(unknown, supplied(2, "dislike"))
-    assert len(history.behaviors) == 0
+    assert len(history.behaviors.item) == 0
     assert history.memory is None
     assert history.degraded == STATE_TIMEOUT
     rules = StateConfig(behavior_types=("click", "dislike"))

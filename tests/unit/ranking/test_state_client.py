@@ -13,6 +13,7 @@ from interest_center.core.ids import partition_of
 from ranking.history import STATE_TIMEOUT, STATE_UNAVAILABLE
 from ranking.owners import MIN_INTERVAL_SECONDS, OwnerMap
 from ranking.state_client import StateClient, StateMissingError
+from streams.ports import choose_ports
 
 TIME_MS = 1_764_000_000_000
 DEADLINE_SECONDS = 2.0
@@ -110,8 +111,7 @@ async def test_a_recovering_partition_is_unavailable_and_not_asked_for_ever(
 
 
 async def test_nobody_there_is_unavailable_and_said_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    url = f"http://127.0.0.1:{choose_ports(0)[0]}"
     async with StateClient([url], DEADLINE_SECONDS) as client:
         started = time.monotonic()
         with pytest.raises(StateMissingError) as missing:
