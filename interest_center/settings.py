@@ -17,9 +17,11 @@ BROKER_FILE = "broker.json"
 
 
 class Settings(BaseSettings):
-    """Settings of all commands, read from the environment (prefix ``UIC_``)."""
+    """Settings of all commands, from the environment (prefix ``UIC_``); an empty one is unset."""
 
-    model_config = SettingsConfigDict(env_prefix="UIC_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="UIC_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     home: Path = Field(Path(".uic"), description="directory of broker data, states and logs")
     cache_dir: Path = Field(

@@ -128,26 +128,35 @@ class Service(Process):
         super().__init__(name, argv, env, log)
         self.url = ""
 
+    def wait_live(self, seconds: float = START_SECONDS) -> None:
+        """Wait until it answers at all.
+
+        Raises:
+            SystemFailedError: It ended, or does not answer in time.
+        """
+        self._wait_for("/health/live", seconds)
+
     def wait_ready(self, seconds: float = START_SECONDS) -> float:
         """Wait until ``/health/ready`` says 200 and return the seconds since its start.
 
         Raises:
             SystemFailedError: It ended, or is not ready in time; the end of its log is told.
         """
+        self._wait_for("/health/ready", seconds)
+        return time.monotonic() - self.started_at
+
+    def _wait_for(self, path: str, seconds: float) -> None:
         from prove.reading import status_of
 
         def probe() -> bool:
             if not self.alive:
-                raise SystemFailedError(
-                    f"{self.name} ended with {self.child.returncode}: {self.tail()}"
-                )
-            return status_of(self.url + "/health/ready") == 200
+                raise SystemFailedError(f"{self.name} ended with {self.child.returncode}")
+            return status_of(self.url + path) == 200
 
         try:
-            wait_until(f"{self.name} ready", probe, seconds, POLL_SECONDS)
+            wait_until(f"{self.name}: {path}", probe, seconds, POLL_SECONDS)
         except SystemFailedError as error:
             raise SystemFailedError(f"{error}; end of its log: {self.tail()}") from None
-        return time.monotonic() - self.started_at
 
 
 class System:

@@ -1,11 +1,15 @@
 """What lies in the topics, read by a client of its own: ends, committed records, dead letters."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+
+from prove.sending import Message, Sent
 
 Place = tuple[int, int]
 
@@ -71,3 +75,34 @@ def dead_letters(bootstrap: str, topic: str) -> list[DeadLetter]:
         place = (int(said["partition"]), int(said["offset"]))
         letters.append(DeadLetter(place, said["reason"], said["detail"], record.key, record.value))
     return letters
+
+
+def produced_events(bootstrap: str, topic: str) -> list[Sent]:
+    """Return every committed record of a topic that holds good events, in whichever form."""
+    found = []
+    for record in _committed(bootstrap, topic):
+        event = plain_event(dict(record.headers), record.value)
+        message = Message(record.key, record.value, event["user_id"], event)
+        found.append(Sent(message, record.partition, record.offset, record.timestamp))
+    return found
+
+
+def plain_event(headers: dict[str, bytes], value: bytes) -> dict[str, Any]:
+    """Return the event inside plain JSON or a CloudEvent of either mode, without empty fields."""
+    content = json.loads(value)
+    attributes = {
+        name.removeprefix("ce_"): text.decode()
+        for name, text in headers.items()
+        if name.startswith("ce_")
+    }
+    if "specversion" in content:
+        attributes, content = content, content["data"]
+    if attributes:
+        since = datetime.fromisoformat(attributes["time"])
+        content = {
+            **content,
+            "event_id": attributes["id"],
+            "event_type": attributes["type"].rpartition(".")[2],
+            "event_time_ms": round(since.timestamp() * 1000),
+        }
+    return {name: field for name, field in content.items() if field is not None}

@@ -10,7 +10,7 @@ from prove.injection import Injector, Plan
 from prove.logs import read_taobao
 from prove.rows import Bench, Check, figure
 from prove.sending import Message, Sent, send_with_transactions
-from prove.system import Service, System, wait_until
+from prove.system import Service, System
 from prove.verification import (
     EVENTS_TOPIC,
     check_of_the_check,
@@ -105,15 +105,9 @@ class Drama:
 
     def _start(self, name: str) -> Service:
         worker = self.system.start_worker(name, session_timeout_seconds=SESSION_SECONDS)
-        wait_until(f"{name} to answer", lambda: self._is_live(worker))
+        worker.wait_live()
         self.watcher.watch(name, worker.url)
         return worker
-
-    @staticmethod
-    def _is_live(worker: Service) -> bool:
-        from prove.reading import status_of
-
-        return status_of(worker.url + "/health/live") == 200
 
     def _calm(self, what: str, seconds: float = CALM_SECONDS) -> None:
         self.bench.say(what)
