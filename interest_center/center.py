@@ -1,5 +1,6 @@
 """The engine of one partition: an event meets a state here."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from interest_center.partition_lock import PartitionLock
 from interest_center.progress import NOTHING_APPLIED, Progress, check_copy
 from interest_center.slices import LONGEST_CHUNK, SliceScanner
 from interest_center.state_read import StateReader
+
+#: Checkpoints remembered until somebody asks for their reports.
+MOST_REPORTS = 64
 
 __all__ = [
     "ApplyReport",
@@ -83,6 +87,8 @@ class PartitionCenter:
         self._hot = HotRows(config, initial, self._options)
         self._lock = PartitionLock()
         self._evicted: set[tuple[int, int]] = set()
+        self._counters = self._progress.counters
+        self._reports: deque[CheckpointReport] = deque(maxlen=MOST_REPORTS)
         self._dictionary = Dictionary(store)
         self._loader = RowLoader(self._hot, store, self._lock, fingerprint, self.checkpoint)
         self._scanner = SliceScanner(self._hot, config, served, self._options)
@@ -100,9 +106,8 @@ class PartitionCenter:
 
     @property
     def counters(self) -> Counters:
-        """Counts up to ``watermark``."""
-        with self._lock:
-            return self._progress.counters
+        """Counts up to ``Counters.position``; does not wait for the lock."""
+        return self._counters
 
     @property
     def history_from(self) -> int:
@@ -143,6 +148,7 @@ class PartitionCenter:
         """
         with self._lock:
             self._progress.begin_at(position)
+            self._counters = self._progress.counters
 
     def apply(self, batch: EventBatch) -> ApplyReport:
         """Apply a batch completely, in offset order, in slices during which reads wait.
@@ -196,11 +202,15 @@ class PartitionCenter:
         """Move the watermark, past dead letters too; the lock is held."""
         passed = np.searchsorted(dead_offsets, (self._progress.watermark, watermark))
         self._progress.advance(watermark, sums, int(passed[1] - passed[0]))
+        self._counters = self._progress.counters
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise NotReadyError(f"partition {self._identity.partition} is closed here")
 
     def _refuse_foreign(self, batch: EventBatch) -> None:
         """Refuse a batch that is not the next one."""
-        if self._closed:
-            raise NotReadyError(f"partition {self._identity.partition} is closed here")
+        self._refuse_closed()
         if batch.partition != self._identity.partition or batch.start_position != self.watermark:
             raise LogMismatchError(
                 f"batch of partition {batch.partition} from {batch.start_position} does not go on "
@@ -238,7 +248,13 @@ class PartitionCenter:
             self._durable = meta
             seconds = timer() - begun if timer is not None else 0.0
         n_rows = len(batch.puts) + len(batch.deletes)
-        return CheckpointReport(meta.watermark, n_rows, batch.state_bytes, seconds, meta.counters)
+        report = CheckpointReport(meta.watermark, n_rows, batch.state_bytes, seconds, meta.counters)
+        self._reports.append(report)
+        return report
+
+    def new_reports(self) -> list[CheckpointReport]:
+        """Return the checkpoints since the last call, whoever asked for them."""
+        return [self._reports.popleft() for _ in range(len(self._reports))]
 
     def read(
         self, users: Sequence[int], categories: Sequence[int] | None = None, memory: bool = True
@@ -254,8 +270,7 @@ class PartitionCenter:
             NotReadyError: The center is closed: another worker owns the partition now.
         """
         with self._lock:
-            if self._closed:
-                raise NotReadyError(f"partition {self._identity.partition} is closed here")
+            self._refuse_closed()
             states = self._reader.read(users, categories or (), memory)
             progress = self._progress
             return PartitionRead(
@@ -267,8 +282,14 @@ class PartitionCenter:
             )
 
     def texts_of(self, ids: Iterable[int]) -> dict[int, str]:
-        """Return the texts of those ids (hashed ones) that the dictionary knows."""
-        return self._dictionary.texts_of(ids)
+        """Return the texts of those ids (hashed ones) that the dictionary knows.
+
+        Raises:
+            NotReadyError: The center is closed: another worker owns the partition now.
+        """
+        with self._lock:
+            self._refuse_closed()
+            return self._dictionary.texts_of(ids)
 
     def take_snapshot_copy(self, directory: Path) -> None:
         """Checkpoint, then make a copy of the store in ``directory``, which must not exist."""

@@ -51,7 +51,7 @@ def interest_page(answer: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             ("user ", "bold"), (answer["user_id"], "bold cyan"),
-            f"   {answer['event_count']:,} events" + (f": {counts}" if counts else ""),
+            f"   events: {answer['event_count']:,}" + (f" ({counts})" if counts else ""),
         ),
         freshness_line(answer["freshness"]),
     ]  # fmt: skip

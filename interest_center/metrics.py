@@ -145,9 +145,16 @@ QUERY_SECONDS = Histogram(
     buckets=_QUICK,
     registry=WORKER,
 )
+QUERY_STAGE_SECONDS = Histogram(
+    "uic_query_stage_seconds",
+    "Time of state queries by stage: read (with the wait for the partition's lock), texts, forward",
+    ["stage"],
+    buckets=_QUICK,
+    registry=WORKER,
+)
 QUERIES = Counter(
     "uic_queries",
-    "State queries by operation and result: ok, bad_request, not_ready",
+    "State queries by operation and result: ok, bad_request, not_ready, failed",
     ["operation", "result"],
     registry=WORKER,
 )

@@ -3,7 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.core.errors import LogMismatchError, StateMismatchError
+from interest_center.core.errors import (
+    LogMismatchError,
+    PartitionCountError,
+    StateMismatchError,
+)
 from interest_center.core.layout import LAYOUT_VERSION, StateConfig
 from interest_center.core.meta import Counters, LogIdentity, MetaRecord
 from interest_center.scan_arrays import (
@@ -142,12 +146,15 @@ def check_copy(meta: MetaRecord | None, config: StateConfig, identity: LogIdenti
     """Refuse a stored copy that is not a function of this log under these rules."""
     if meta is None:
         return
-    if meta.layout_version != LAYOUT_VERSION or meta.config_fingerprint != config.fingerprint:
+    if meta.config_fingerprint != config.fingerprint:
         raise StateMismatchError(
-            f"stored copy was made under configuration {meta.config_fingerprint}, layout "
-            f"{meta.layout_version}; this worker has {config.fingerprint}, layout {LAYOUT_VERSION}",
+            f"stored copy was made under configuration {meta.config_fingerprint}, "
+            f"this worker has {config.fingerprint}",
             hint=_WAY_OUT,
         )
+    before, now = meta.identity.n_partitions, identity.n_partitions
+    if meta.identity.topic_id == identity.topic_id and before != now:
+        raise PartitionCountError(identity.topic, before, now)
     if meta.identity != identity:
         raise LogMismatchError(
             f"stored copy was made from {meta.identity}, the log is {identity}", hint=_WAY_OUT

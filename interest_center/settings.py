@@ -14,6 +14,7 @@ from interest_center.core.errors import ConfigurationError
 
 DEFAULT_BOOTSTRAP_SERVERS = "127.0.0.1:9092"
 BROKER_FILE = "broker.json"
+EVERYWHERE = ("0.0.0.0", "::", "*")
 
 
 class Settings(BaseSettings):
@@ -28,7 +29,6 @@ class Settings(BaseSettings):
         default_factory=lambda: _user_cache() / "interest-center",
         description="Kafka's jars, kept outside the tree; default XDG_CACHE_HOME/interest-center",
     )
-    data_dir: Path = Field(Path("../shared/data"), description="directory of real logs")
 
     kafka_bootstrap_servers: str = Field(
         "", description="host:port,...; empty: the broker of `uic broker start`, else port 9092"
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     instance_id: str = Field("", description="static member id of a worker; empty: none")
     state_dir: Path | None = Field(None, description="states of this worker; default HOME/state")
     state_config: Path | None = Field(
-        None, description="JSON file with the rules of the states; none: the defaults"
+        None, description="JSON of the rules of the states; none: the bundle's, else the defaults"
     )
     snapshot_url: str = Field("", description="fsspec URL; default HOME/snapshots; `off`: none")
     snapshot_interval_seconds: float = Field(300.0, gt=0)
@@ -102,8 +102,24 @@ class Settings(BaseSettings):
 
     @property
     def advertised_url(self) -> str:
-        """URL at which other workers and the ranker reach this worker."""
-        return self.worker_advertised_url or f"http://{self.worker_host}:{self.worker_port}"
+        """URL at which other workers and the ranker reach this worker.
+
+        Raises:
+            ConfigurationError: The worker listens everywhere, which is no address to be reached at.
+        """
+        if self.worker_advertised_url:
+            return self.worker_advertised_url.rstrip("/")
+        host = self.worker_host
+        if host in EVERYWHERE:
+            raise ConfigurationError(
+                f"a worker that listens at {host} has to say how others reach it",
+                hint="set UIC_WORKER_ADVERTISED_URL (or --advertised-url) to http://NAME:PORT",
+            )
+        return (
+            f"http://[{host}]:{self.worker_port}"
+            if ":" in host
+            else (f"http://{host}:{self.worker_port}")
+        )
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the TLS context for Kafka, None without TLS."""

@@ -23,9 +23,10 @@ from models.bundle_files import (
     MANIFEST,
     Manifest,
     WeightsFile,
+    read_files,
     read_manifest,
-    read_tensors,
     write_atomically,
+    writing,
 )
 from models.mimn_updater import fingerprint_of
 from models.registry import load_class, memory_model
@@ -91,6 +92,45 @@ def _updater_of(
     return updater
 
 
+def _fingerprint(config: dict[str, Any], state: StateConfig, tensors: Arrays) -> str:
+    """Return the fingerprint of a bundle: over everything that moves a score."""
+    identity = {"config": config, "state": msgspec.to_builtins(state)}
+    return f"{fingerprint_of(identity, tensors):016x}"
+
+
+def _memory_fingerprint(updater: MemoryUpdater | None) -> str:
+    return "" if updater is None else f"{updater.fingerprint:016x}"
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is read of a bundle without torch, after comparing it with its fingerprints."""
+
+    manifest: Manifest
+    tensors: Arrays
+    vocabulary: Vocabulary
+    updater: MemoryUpdater | None
+
+
+def _read(directory: Path) -> _Parts:
+    manifest, tensors = read_files(directory)
+    vocabulary = vocabulary_of(tensors)
+    updater = _updater_of(manifest.config, vocabulary, tensors)
+    found = (
+        _fingerprint(manifest.config, manifest.state, tensors),
+        _memory_fingerprint(updater),
+    )
+    said = (manifest.fingerprint, manifest.memory_fingerprint)
+    for part, one, other in zip(("", "memory "), found, said, strict=True):
+        if one != other:
+            raise BundleError(
+                f"{part}fingerprint of {directory} is {one or 'none'}, "
+                f"its manifest says {other or 'none'}",
+                hint="the manifest was changed by hand: copy the bundle again or train it again",
+            )
+    return _Parts(manifest, tensors, vocabulary, updater)
+
+
 def load_updater(directory: Path) -> MemoryUpdater | None:
     """Load what the worker needs of a bundle, without torch.
 
@@ -100,18 +140,18 @@ def load_updater(directory: Path) -> MemoryUpdater | None:
     Raises:
         BundleError: The bundle is missing or damaged.
     """
-    manifest = read_manifest(directory)
-    if not manifest.memory_fingerprint:
-        return None
-    tensors = read_tensors(directory, manifest)
-    updater = _updater_of(manifest.config, vocabulary_of(tensors), tensors)
-    found = f"{updater.fingerprint:016x}" if updater is not None else ""
-    if found != manifest.memory_fingerprint:
-        raise BundleError(
-            f"memory fingerprint of {directory} is {found}, "
-            f"its manifest says {manifest.memory_fingerprint}"
-        )
-    return updater
+    return _read(directory).updater
+
+
+def load_state_rules(directory: Path) -> StateConfig:
+    """Return the state rules of the training histories; reads the manifest only, without torch.
+
+    ``load_updater`` and ``load_bundle`` hold the rules against the bundle's fingerprint.
+
+    Raises:
+        BundleError: The bundle is missing or damaged.
+    """
+    return read_manifest(directory).state
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -125,21 +165,20 @@ def load_bundle(directory: Path) -> Bundle:
     from models.ctr_model import CtrConfig, CtrModel
     from models.ranker import Ranker
 
-    manifest = read_manifest(directory)
-    tensors = read_tensors(directory, manifest)
-    vocabulary = vocabulary_of(tensors)
+    parts = _read(directory)
+    manifest, vocabulary = parts.manifest, parts.vocabulary
     try:
         config = CtrConfig.from_dict(manifest.config)
         model = CtrModel(config, vocabulary.n_item_rows, vocabulary.n_category_rows)
         weights = {
             name: torch.from_numpy(np.array(tensor))
-            for name, tensor in tensors.items()
+            for name, tensor in parts.tensors.items()
             if not name.startswith("vocabulary.")
         }
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise BundleError(f"bundle {directory} does not fit its configuration: {error}") from error
-    updater = _updater_of(manifest.config, vocabulary, tensors)
+    updater = parts.updater
     return Bundle(
         name=manifest.name,
         fingerprint=manifest.fingerprint,
@@ -180,23 +219,24 @@ def save_bundle(
 
     Returns:
         The manifest as written.
+
+    Raises:
+        ConfigurationError: The directory cannot be written to.
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.items()}
     for part in _VOCABULARY:
         tensors[f"vocabulary.{part}"] = np.ascontiguousarray(getattr(vocabulary, part), np.uint64)
     name = config["reader"] + (f"+{config['memory']}" if config["memory"] else "")
-    values = msgspec.to_builtins(state)
-    fingerprint = f"{fingerprint_of({'config': config, 'state': values}, tensors):016x}"
+    fingerprint = _fingerprint(config, state, tensors)
     updater = _updater_of(config, vocabulary, tensors)
     content = encode_tensors(tensors)
     manifest = Manifest(
         format=FORMAT,
         name=name,
         fingerprint=fingerprint,
-        memory_fingerprint="" if updater is None else f"{updater.fingerprint:016x}",
+        memory_fingerprint=_memory_fingerprint(updater),
         config=config,
         state=state,
-        state_fingerprint=state.fingerprint,
         weights=WeightsFile(
             file=f"weights-{fingerprint}.safetensors",
             bytes=len(content),
@@ -205,13 +245,13 @@ def save_bundle(
         metrics=record.metrics,
         trained_on=record.trained_on,
     )
-    directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / manifest.weights.file, content)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    write_atomically(directory / MANIFEST, text + b"\n")
-    for old in directory.glob("weights-*.safetensors"):
-        if old.name != manifest.weights.file:
-            old.unlink()
+    with writing(directory):
+        write_atomically(directory / manifest.weights.file, content)
+        write_atomically(directory / MANIFEST, text + b"\n")
+        for old in directory.glob("weights-*.safetensors"):
+            if old.name != manifest.weights.file:
+                old.unlink()
     return manifest
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as decode_tensors
 
-from interest_center.core.errors import BundleError
+from interest_center.core.errors import BundleError, ConfigurationError
 from interest_center.core.layout import StateConfig
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class WeightsFile(msgspec.Struct, frozen=True):
@@ -35,7 +37,6 @@ class Manifest(msgspec.Struct, frozen=True):
         memory_fingerprint: 16 hex digits of the updater, empty without a memory.
         config: ``CtrConfig`` as values.
         state: The state rules that the training histories followed.
-        state_fingerprint: Fingerprint of those rules.
         weights: The tensors.
         metrics: Figures of the training run.
         trained_on: The data of the training run.
@@ -47,7 +48,6 @@ class Manifest(msgspec.Struct, frozen=True):
     memory_fingerprint: str
     config: dict[str, Any]
     state: StateConfig
-    state_fingerprint: str
     weights: WeightsFile
     metrics: dict[str, Any] = {}
     trained_on: dict[str, Any] = {}
@@ -72,7 +72,10 @@ def read_manifest(directory: Path) -> Manifest:
     except msgspec.MsgspecError as error:
         raise BundleError(f"damaged manifest {path}: {error}", hint="train it again") from error
     if manifest.format != FORMAT:
-        raise BundleError(f"bundle {directory} has format {manifest.format}, expected {FORMAT}")
+        raise BundleError(
+            f"bundle {directory} has format {manifest.format}, expected {FORMAT}",
+            hint="train it again with this version",
+        )
     return manifest
 
 
@@ -98,6 +101,40 @@ def read_tensors(directory: Path, manifest: Manifest) -> dict[str, NDArray[Any]]
         return dict(decode_tensors(content))
     except SafetensorError as error:
         raise BundleError(f"{path} is not a safetensors file: {error}") from error
+
+
+def read_files(directory: Path) -> tuple[Manifest, dict[str, NDArray[Any]]]:
+    """Read manifest and tensors of one and the same bundle, also while it is being replaced.
+
+    Raises:
+        BundleError: The bundle is missing or damaged.
+    """
+    manifest = read_manifest(directory)
+    try:
+        return manifest, read_tensors(directory, manifest)
+    except BundleError:
+        replaced = read_manifest(directory)
+        if replaced.weights == manifest.weights:
+            raise
+        # The bundle was replaced between the two reads, and the old weights are gone.
+        return replaced, read_tensors(directory, replaced)
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Make a directory, if need be, and write to it in the body.
+
+    Raises:
+        ConfigurationError: The operating system does not allow it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to {directory}: {error.strerror or error}",
+            hint="give a directory that can be written to",
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

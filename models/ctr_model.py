@@ -37,14 +37,12 @@ class CtrConfig:
         attention_weighting: ``paper``, ``softmax`` or ``scaled_softmax``.
         n_types: Event types that the reader tells apart, 0: none.
         n_ages: Buckets of behavior age, 0: none.
-        n_lags: Buckets of a behavior's distance from the newest, 0: none.
         same: Whether the reader is told which behaviors are of the candidate's item and category.
         activity: Whether the MLP sees the shares of event types and the newest behavior's age.
         n_pages: Page numbers told apart, higher ones count as the last, 0: none.
         trigger: Whether the item that the user came from is an input.
         mlp_hidden: Hidden widths of the MLP.
         activation: ``dice`` or ``prelu``.
-        dropout: Of the MLP's hidden layers while training.
     """
 
     reader: str = "din"
@@ -57,14 +55,12 @@ class CtrConfig:
     attention_weighting: str = "paper"
     n_types: int = 7
     n_ages: int = 24
-    n_lags: int = 0
     same: bool = True
     activity: bool = True
     n_pages: int = 10
     trigger: bool = True
     mlp_hidden: tuple[int, ...] = (64, 32)
     activation: str = "dice"
-    dropout: float = 0.0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -119,7 +115,7 @@ class CtrModel(nn.Module):
             config.dim,
             config.attention_hidden,
             config.attention_weighting,
-            SideInputs(config.n_types, config.n_ages, config.n_lags, config.same),
+            SideInputs(config.n_types, config.n_ages, config.same),
         )
         self.memory: Any = None
         width = config.dim + self.reader.interest_dim
@@ -137,7 +133,7 @@ class CtrModel(nn.Module):
             width += self.idle_table.embedding_dim + config.n_types + 1
         if config.trigger:
             width += 2 * config.dim + 1
-        self.mlp = Perceptron(width, config.mlp_hidden, config.activation, config.dropout)
+        self.mlp = Perceptron(width, config.mlp_hidden, config.activation)
 
     def embed(self, items: Tensor, categories: Tensor) -> Tensor:
         """Return the embeddings of (item, category) rows, ``[..., dim]``."""

@@ -2,7 +2,8 @@
 
 Paper symbols: v_A candidate (``queries``), e_j behavior (``keys``), a(e_j, v_A) activation weight,
 v_U(A) = sum_j a(e_j, v_A) e_j. The unit's input is [q, k, q - k, q * k] as in all published code
-(the paper prints q, k and their "out product"); hidden layers are sigmoid.
+(the paper prints q, k and their "out product"). Its hidden layers are sigmoid: that too is the
+published code's choice, the paper has PReLU or Dice there.
 
 The weights are not normalised (paper). Softmax and softmax divided by sqrt(D), as published code
 has them, are options. An empty history gives the zero vector in every form; published code gives
@@ -11,8 +12,10 @@ the mean over padding there.
 The first layer is computed by parts: [q, k, q - k, q * k] W = q (Wq + Wd) + k (Wk - Wd) +
 (q * k) Wp, so a key is multiplied once for all candidates of a request.
 
-Not in the paper: event type, age and lag (1 for the newest) of a behavior, and whether its item and
-its category are the candidate's own, may enter the first layer as a bias.
+Not in the paper: event type and age of a behavior, and whether its item and its category are the
+candidate's own, may enter the first layer as a bias; beside v_U(A) the reader returns its product
+with the candidate, v_U(A) * v_A, as published code has it. Not here: the paper's mini-batch aware
+regulariser; ``models/training.py`` decays all rows of the embedding tables instead.
 """
 
 import math
@@ -121,21 +124,12 @@ class SideInputs:
     Attributes:
         n_types: Event types.
         n_ages: Age buckets.
-        n_lags: Lag buckets, two a doubling.
         same: Whether item and category are the candidate's own.
     """
 
     n_types: int = 0
     n_ages: int = 0
-    n_lags: int = 0
     same: bool = False
-
-
-def lag_buckets(mask: Tensor, n_lags: int) -> Tensor:
-    """Return the bucket of each behavior's distance from the newest, ``[batch, t]``."""
-    lengths = mask.sum(1, keepdim=True)
-    lags = (lengths - torch.arange(mask.shape[1], device=mask.device)).clamp_min(1)
-    return (2 * torch.log2(lags.float())).long().clamp_max(n_lags - 1)
 
 
 class BehaviorBatch(NamedTuple):
@@ -166,8 +160,7 @@ class DinReader(nn.Module):
         self.unit = ActivationUnit(dim, hidden, weighting)
         self.type_bias = nn.Embedding(side.n_types + 1, hidden[0]) if side.n_types else None
         self.age_bias = nn.Embedding(side.n_ages, hidden[0]) if side.n_ages else None
-        self.lag_bias = nn.Embedding(side.n_lags, hidden[0]) if side.n_lags else None
-        for table in (self.type_bias, self.age_bias, self.lag_bias):
+        for table in (self.type_bias, self.age_bias):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.1)
         self.same_bias = nn.Parameter(torch.randn(2, hidden[0]) * 0.1) if side.same else None
@@ -192,8 +185,6 @@ class DinReader(nn.Module):
             terms.append(self.type_bias(behaviors.types))
         if self.age_bias is not None:
             terms.append(self.age_bias(behaviors.ages))
-        if self.lag_bias is not None:
-            terms.append(self.lag_bias(lag_buckets(behaviors.mask, self.lag_bias.num_embeddings)))
         bias = sum(terms[1:], terms[0]) if terms else None
         pairs = None if self.same_bias is None else (behaviors.same, self.same_bias)
         attended = self.unit(candidates, behaviors.embedded, behaviors.mask, bias, pairs)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from models.bundle import load_bundle
+from models.bundle import Bundle, load_bundle
 from models.evaluation import Evaluation, evaluate_bundle, split_requests, write_report
-from models.samples import point_in_time
-from models.tables import SPLITS, read_events, read_samples
+from models.samples import PointInTime, point_in_time
+from models.tables import SPLITS, Samples, read_events, read_samples
 
 DEFAULT_THREADS = 2
 
@@ -41,6 +41,16 @@ def make_progress() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
+
+
+def evaluate_with_bar(
+    bundle: Bundle, data: PointInTime, samples: Samples, split: str
+) -> Evaluation:
+    """Score a split with a progress bar, see ``evaluate_bundle``."""
+    n = len(split_requests(data, samples, split)) * (1 if bundle.updater is None else 2)
+    with make_progress() as bar:
+        task = bar.add_task("requests scored", total=n)
+        return evaluate_bundle(bundle, data, samples, split, lambda k: bar.advance(task, k))
 
 
 @click.command("evaluate")
@@ -91,15 +101,13 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     bundle = load_bundle(directory)
     shown = read_samples(samples)
     data = point_in_time(read_events(events, bundle.state), shown, bundle.state)
-    n = len(split_requests(data, shown, split)) * (1 if bundle.updater is None else 2)
-    with make_progress() as bar:
-        task = bar.add_task("requests scored", total=n)
-        found = evaluate_bundle(bundle, data, shown, split, lambda k: bar.advance(task, k))
-    about = {"events": str(events), "samples": str(samples)}
-    path = write_report(found, about, report or directory)
+    found = evaluate_with_bar(bundle, data, shown, split)
+    # The figures first: they are there even if the report cannot be written.
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
-        console = Console()
-        console.print(table_of(found))
-        console.print(f"report: {path}")
+        Console().print(table_of(found))
+    about = {"events": str(events), "samples": str(samples)}
+    path = write_report(found, about, report or directory)
+    if not as_json:
+        Console().print(f"report: {path}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
 from models.bundle import Bundle
-from models.bundle_files import write_atomically
+from models.bundle_files import write_atomically, writing
 from models.count_baseline import CountBaseline
 from models.ctr_metrics import metrics_of
 from models.prediction import predict
@@ -62,11 +62,14 @@ class Evaluation:
         return [(name, figures) for name, figures in named if figures is not None]
 
     def gap_closed(self) -> float | None:
-        """Return the share of the AUC gap from count baseline to oracle that the model closes."""
+        """Return the share of the AUC gap from count baseline to oracle that the model closes.
+
+        None without a gap: one of them is not known, or a split of one class has no AUC.
+        """
         if self.count_baseline is None or self.oracle is None:
             return None
         base, best = self.count_baseline["auc"], self.oracle["auc"]
-        return (self.figures["auc"] - base) / (best - base)
+        return (self.figures["auc"] - base) / (best - base) if best > base else None
 
 
 def count_baseline_scores(samples: Samples) -> NDArray[np.float64] | None:
@@ -165,13 +168,16 @@ def markdown_of(evaluation: Evaluation, data: dict[str, Any]) -> str:
 
 
 def write_report(evaluation: Evaluation, data: dict[str, Any], directory: Path) -> Path:
-    """Write ``evaluation-SPLIT.json`` and ``.md``; return the latter's path."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write ``evaluation-SPLIT.json`` and ``.md``; return the latter's path.
+
+    Raises:
+        ConfigurationError: The directory cannot be written to.
+    """
     stem = f"evaluation-{evaluation.split}"
     values = {**evaluation.to_dict(), "data": data, "gap_closed": evaluation.gap_closed()}
-    write_atomically(
-        directory / f"{stem}.json", (json.dumps(values, indent=2, default=str) + "\n").encode()
-    )
+    text = json.dumps(values, indent=2, default=str, allow_nan=False)
     path = directory / f"{stem}.md"
-    write_atomically(path, markdown_of(evaluation, data).encode())
+    with writing(directory):
+        write_atomically(directory / f"{stem}.json", f"{text}\n".encode())
+        write_atomically(path, markdown_of(evaluation, data).encode())
     return path

@@ -9,7 +9,8 @@ from interest_center.core.protocols import MemoryUpdater
 from models.request_batches import ranges
 from models.samples import Ints, PointInTime
 
-_USERS_AT_ONCE = 4096
+#: Few enough that progress is seen, many enough that the scan has work.
+_USERS_AT_ONCE = 256
 
 
 def memories_at(

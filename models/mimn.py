@@ -26,6 +26,10 @@ Where the paper leaves a choice, and what is not in it:
     towards equal use and is therefore weighted lightly.
   * A candidate reads as in the published code: one controller step on it, nothing stored. The
     channels are attended by the candidate with the unit of DIN and a softmax.
+  * Beside the vector read and the attended channel stands the product of that vector and the
+    candidate.
+  * Eq 8 is taken of the mean use of the slots, not of its sum, which grows with the history; its
+    gradient, like every other, reaches back one window of events (``models/training.py``).
 Published code differs from the paper and is not followed: key memory shared by all users, learned
 addressing strength, shift and sharpening instead of P, channels from the old memory and all but one
 of them lost, events of padding. Ties of w_r go to the lowest slot.

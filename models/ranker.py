@@ -25,8 +25,10 @@ def page_bucket(page: int | None, n_pages: int) -> int:
 class Ranker:
     """A trained click model behind numpy.
 
-    A candidate's score depends on the request and on that candidate only. Candidates are scored in
-    tiles that fit the cache; safe to call from several threads.
+    A candidate's score depends on the request and on that candidate only. Candidates that are the
+    same to the model (unknown items of one category, say) are scored once, so that their scores are
+    equal to the last bit, wherever they stand. Scoring goes in tiles that fit the cache; safe to
+    call from several threads.
 
     Args:
         model: The model, put into evaluation form here.
@@ -44,13 +46,19 @@ class Ranker:
         Raises:
             ValueError: The memory has another size than this model's.
         """
-        n = len(inputs.candidate_items)
-        if n == 0:
+        if not len(inputs.candidate_items):
             return np.zeros(0)
+        known = self.vocabulary
+        items = known.item_rows(inputs.candidate_items)
+        kinds = known.category_rows(inputs.candidate_items, inputs.candidate_categories)
+        pairs, place = np.unique(items * known.n_category_rows + kinds, return_inverse=True)
+        items, kinds = np.divmod(pairs, known.n_category_rows)
         with torch.inference_mode():
             state, present = self._memory(inputs.memory)
-            logits = [self.model(batch, state, present) for batch in self._tiles(inputs, n)]
-            return torch.sigmoid(torch.cat(logits).double()).numpy()
+            batches = self._tiles(self._shared(inputs), items, kinds)
+            logits = [self.model(batch, state, present) for batch in batches]
+            probabilities = torch.sigmoid(torch.cat(logits).double()).numpy()
+        return np.asarray(probabilities[place])
 
     def _memory(self, row: NDArray[np.float32] | None) -> tuple[object, torch.Tensor | None]:
         if self.model.memory is None:
@@ -62,7 +70,8 @@ class Ranker:
         state = self.model.memory.state_of(torch.tensor(row).unsqueeze(0))
         return state, state.n_events > 0
 
-    def _tiles(self, inputs: RankInputs, n: int) -> list[RequestBatch]:
+    def _shared(self, inputs: RankInputs) -> dict[str, torch.Tensor]:
+        """Return what all candidates of a request share."""
         config, known = self.model.config, self.vocabulary
         newest = slice(-config.history_length, None)
         items, categories = inputs.behavior_items[newest], inputs.behavior_categories[newest]
@@ -79,8 +88,6 @@ class Ranker:
             # A masked behavior stands for none: no layer has to know tensors without elements.
             behaviors = {name: np.zeros(1, array.dtype) for name, array in behaviors.items()}
         shared = {name: torch.from_numpy(array).unsqueeze(0) for name, array in behaviors.items()}
-        candidates = known.item_rows(inputs.candidate_items)
-        kinds = known.category_rows(inputs.candidate_items, inputs.candidate_categories)
         trigger = np.array([inputs.trigger_item], np.uint64)
         trigger_category = np.array([inputs.trigger_category], np.uint64)
         about = {
@@ -89,10 +96,15 @@ class Ranker:
             "trigger_categories": known.category_rows(trigger, trigger_category),
             "trigger_mask": trigger != 0,
         }
-        shared |= {name: torch.from_numpy(array) for name, array in about.items()}
+        return shared | {name: torch.from_numpy(array) for name, array in about.items()}
+
+    def _tiles(
+        self, shared: dict[str, torch.Tensor], items: NDArray[np.int64], kinds: NDArray[np.int64]
+    ) -> list[RequestBatch]:
+        """Return batches of candidate rows, ``[n]`` each, that fit the cache."""
         tiles = []
-        for first in range(0, n, _TILE):
-            rows = torch.from_numpy(candidates[first : first + _TILE]).unsqueeze(0)
+        for first in range(0, len(items), _TILE):
+            rows = torch.from_numpy(items[first : first + _TILE]).unsqueeze(0)
             tiles.append(
                 RequestBatch(
                     **shared,

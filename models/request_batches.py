@@ -1,6 +1,7 @@
 """Requests of the tables as tensors: rows of the embedding tables, padded at the end."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,10 @@ from models.ctr_model import CtrConfig, RequestBatch
 from models.ranker import age_buckets
 from models.samples import Ints, PointInTime
 from models.tables import NO_PAGE
-from models.vocabulary import Vocabulary
+from models.vocabulary import UNKNOWN_ROW, Vocabulary
+
+#: Of the items presented as unknown, the share whose category is presented as unknown as well.
+_WITH_CATEGORY = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,29 @@ class Rows:
     categories: Ints
 
 
-def rows_of(
+def embedding_rows(
     vocabulary: Vocabulary, items: NDArray[np.uint64], categories: NDArray[np.uint64]
 ) -> Rows:
     """Look ids up; a missing category is the one that the vocabulary knows of the item."""
     return Rows(vocabulary.item_rows(items), vocabulary.category_rows(items, categories))
+
+
+def hide(rows: Rows, share: float, rng: np.random.Generator) -> Rows:
+    """Present some items as unknown, and half of those without their category too.
+
+    So both unknown rows are trained: that of the items beside known categories, where an item is
+    new, and that of the categories, where nothing is known at all.
+
+    Args:
+        rows: Any shape.
+        share: Of the items.
+        rng: Chooses them.
+    """
+    drawn = rng.random(rows.items.shape)
+    return Rows(
+        np.where(drawn < share, UNKNOWN_ROW, rows.items),
+        np.where(drawn < share * _WITH_CATEGORY, UNKNOWN_ROW, rows.categories),
+    )
 
 
 def ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
@@ -50,9 +72,9 @@ class RequestTensors:
         self.vocabulary = vocabulary
         self.config = config
         requests = data.requests
-        self._ring = rows_of(vocabulary, data.ring.items, data.ring.categories)
-        self._candidates = rows_of(vocabulary, requests.items, requests.categories)
-        self._triggers = rows_of(vocabulary, requests.triggers, requests.trigger_categories)
+        self._ring = embedding_rows(vocabulary, data.ring.items, data.ring.categories)
+        self._candidates = embedding_rows(vocabulary, requests.items, requests.categories)
+        self._triggers = embedding_rows(vocabulary, requests.triggers, requests.trigger_categories)
         self._pages = np.where(
             requests.pages == NO_PAGE,
             0,
@@ -66,17 +88,16 @@ class RequestTensors:
 
         Args:
             chosen: Indices of the requests, ``[s]``.
-            unknown_share: Share of items to present as unknown, so that the unknown row is
-                trained.
+            unknown_share: Share of items to present as unknown, see ``hide``.
             rng: Chooses them.
         """
         candidates, labels = self._candidates_of(chosen)
         behaviors = self._behaviors_of(chosen)
         if unknown_share and rng is not None:
-            for columns, name in ((behaviors, "items"), (candidates, "candidate_items")):
-                columns[name] = np.where(
-                    rng.random(columns[name].shape) < unknown_share, 0, columns[name]
-                )
+            for given, prefix in ((behaviors, ""), (candidates, "candidate_")):
+                items, categories = f"{prefix}items", f"{prefix}categories"
+                hidden = hide(Rows(given[items], given[categories]), unknown_share, rng)
+                given[items], given[categories] = hidden.items, hidden.categories
         about = {
             "pages": self._pages[chosen],
             "triggers": self._triggers.items[chosen],
@@ -92,7 +113,7 @@ class RequestTensors:
         starts = self.data.requests.starts
         return ranges(starts[chosen], starts[chosen + 1] - starts[chosen])[0]
 
-    def _candidates_of(self, chosen: Ints) -> tuple[dict[str, NDArray[np.generic]], Ints]:
+    def _candidates_of(self, chosen: Ints) -> tuple[dict[str, NDArray[Any]], Ints]:
         requests = self.data.requests
         first = requests.starts[chosen]
         lengths = requests.starts[chosen + 1] - first
@@ -102,14 +123,14 @@ class RequestTensors:
         items, categories = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         items[owner, place] = self._candidates.items[index]
         categories[owner, place] = self._candidates.categories[index]
-        columns: dict[str, NDArray[np.generic]] = {
+        columns: dict[str, NDArray[Any]] = {
             "candidate_items": items,
             "candidate_categories": categories,
             "candidate_mask": np.arange(shape[1]) < lengths[:, None],
         }
         return columns, requests.labels[index].astype(np.int64)
 
-    def _behaviors_of(self, chosen: Ints) -> dict[str, NDArray[np.generic]]:
+    def _behaviors_of(self, chosen: Ints) -> dict[str, NDArray[Any]]:
         requests, ring, config = self.data.requests, self.data.ring, self.config
         positions = requests.ring_positions[chosen]
         lengths = np.minimum(positions, config.history_length)

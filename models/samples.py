@@ -2,8 +2,8 @@
 
 A request sees the events that arrived before the first event that is not strictly older than it;
 so nothing of its own time or later is seen, whatever the order of the table. Arrival order is the
-order of ring and memory. An event that is older than ``late_after_ms`` behind the user's newest is
-left out, as the worker does.
+order of ring and memory. Late events, and those whose id the user's state still remembers, are left
+out, as the worker does; a table without event ids has no such ones.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from interest_center.core.layout import (
     StateConfig,
     feeds_by_type,
 )
+from models.applied_events import APPLIED, DUPLICATE, LATE, judge
 from models.tables import Events, Samples
 
 Ints = NDArray[np.int64]
@@ -98,22 +99,43 @@ class PointInTime:
         ring: Events that feed the ring of recent behaviors.
         memory: Events that feed the long-term memory.
         requests: Who was shown what, with the positions in both.
+        n_duplicate_events: Events of these users left out because their id was remembered.
+        n_late_events: Events of these users left out because they were late.
     """
 
     ring: Histories
     memory: Histories
     requests: Requests
+    n_duplicate_events: int
+    n_late_events: int
+
+    @property
+    def has_history(self) -> NDArray[np.bool_]:
+        """Whether each request sees any event of its user, ``[n_requests]``."""
+        return (self.requests.ring_positions > 0) | (self.requests.memory_positions > 0)
+
+    @property
+    def n_samples_without_history(self) -> int:
+        """Samples that see no event of their user."""
+        return int(np.diff(self.requests.starts)[~self.has_history].sum())
 
 
-def _arrange(events: Events, users: NDArray[np.uint64]) -> Histories:
-    """Bring events into user order, arrival order within; users without samples are left out."""
+def _arrange(events: Events, users: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+    """Return the events in user order, arrival order within, and where each user begins.
+
+    Users without samples are left out.
+    """
     place = np.searchsorted(users, events.users)
     place[place == len(users)] = 0
     wanted = users[place] == events.users
     order = np.flatnonzero(wanted)[np.argsort(place[wanted], kind="stable")]
     counts = np.bincount(place[wanted], minlength=len(users))
+    return order, np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+
+
+def _histories(events: Events, order: Ints, starts: Ints) -> Histories:
     return Histories(
-        np.concatenate((np.zeros(1, np.int64), np.cumsum(counts))),
+        starts,
         events.items[order],
         events.categories[order],
         events.types[order],
@@ -166,11 +188,14 @@ def point_in_time(events: Events, samples: Samples, state: StateConfig) -> Point
     Args:
         events: Behavior events in arrival order.
         samples: Impressions in any order.
-        state: Which event types feed ring and memory, and when an event is late.
+        state: Which event types feed ring and memory, and which events are applied.
     """
     user_ids, users = np.unique(samples.users, return_inverse=True)
     users = users.astype(np.int64)
-    everything = _arrange(events, user_ids)
+    arranged, starts = _arrange(events, user_ids)
+    ids = None if events.event_ids is None else events.event_ids[arranged]
+    verdicts = judge(starts, events.times_ms[arranged], ids, state)
+    everything = _histories(events, arranged, starts).select(verdicts == APPLIED)
     order, firsts = _group(samples, users)
     heads = order[firsts]
 
@@ -178,10 +203,8 @@ def point_in_time(events: Events, samples: Samples, state: StateConfig) -> Point
     values, ranks = np.unique(times, return_inverse=True)
     n_events, n_ranks = len(everything.times_ms), len(values)
     newest = _newest_so_far(ranks[:n_events], everything.starts, n_ranks)
-    late = everything.times_ms < values[newest % n_ranks] - state.late_after_ms
-    everything = everything.select(~late)
     moments = ranks[n_events:] + users[heads] * n_ranks
-    positions = np.searchsorted(newest[~late], moments, side="left")
+    positions = np.searchsorted(newest, moments, side="left")
     positions -= everything.starts[users[heads]]
 
     feeds = feeds_by_type(state)[everything.types]
@@ -201,4 +224,10 @@ def point_in_time(events: Events, samples: Samples, state: StateConfig) -> Point
         labels=samples.labels[order],
         rows=order,
     )
-    return PointInTime(everything.select(in_ring), everything.select(in_memory), requests)
+    return PointInTime(
+        everything.select(in_ring),
+        everything.select(in_memory),
+        requests,
+        n_duplicate_events=int((verdicts == DUPLICATE).sum()),
+        n_late_events=int((verdicts == LATE).sum()),
+    )

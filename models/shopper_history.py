@@ -14,7 +14,7 @@ def _decays(config: WorldConfig) -> NDArray[np.float64]:
     return np.asarray(0.5 ** (1.0 / halves))
 
 
-class Histories:
+class ShopperHistories:
     """The running sums of many shoppers and their last items.
 
     Args:

@@ -98,17 +98,6 @@ class HistorySums:
     share: Floats
     last_time_ms: Ints
 
-    def of(self, rows: Ints) -> "HistorySums":
-        """Return the sums of some shoppers."""
-        return HistorySums(
-            self.fast[rows],
-            self.mid[rows],
-            self.slow[rows],
-            self.bought[rows],
-            self.share[rows],
-            self.last_time_ms[rows],
-        )
-
 
 @dataclass(frozen=True)
 class Impressions:

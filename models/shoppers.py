@@ -9,20 +9,17 @@ a click, at times followed by cart, favorite or purchase), or a page of six impr
 come in flows: page 1, 2, ... opened from one trigger item, or from no item (a home page).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.shopper_history import Histories
+from models.shopper_history import ShopperHistories
 from models.shopper_interests import Interests, draw_items
 from models.shopper_world import (
     CART,
-    CATEGORY_NAMES,
     CLICK,
-    EVENT_TYPES,
     FAVORITE,
     NO_ITEM,
     PURCHASE,
@@ -74,17 +71,6 @@ class Walk:
     probability: Floats
 
 
-class SimulatedEvent(NamedTuple):
-    """One behavior event with its ids as sent."""
-
-    event_id: str
-    user_id: str
-    item_id: str
-    category_id: str
-    event_type: str
-    event_time_ms: int
-
-
 def user_id(shopper: int) -> str:
     """Return the id of a shopper as sent."""
     return f"shopper-{shopper}"
@@ -107,7 +93,7 @@ class Shoppers:
         self.config = config or ShopperConfig()
         self.n_shoppers = n_shoppers
         self._rng = np.random.default_rng([seed, 2])
-        self.histories = Histories(n_shoppers, world.n_categories, world.config)
+        self.histories = ShopperHistories(n_shoppers, world.n_categories, world.config)
         self.interests = Interests(world, self._rng, n_shoppers)
         # Browsers look more than they click.
         self._browsing = self._rng.uniform(0.3, 0.75, n_shoppers)
@@ -267,20 +253,3 @@ class Shoppers:
         columns = {name: table[:, k].astype(np.int64) for k, name in enumerate(names)}
         columns["category"] = self.world.item_category[columns["item"]]
         return columns, table[:, 6]
-
-
-def iterate_events(walk: Walk) -> Iterator[SimulatedEvent]:
-    """Yield the events of a walk in time order, with ids as sent."""
-    columns = [walk.events[name].tolist() for name in ("shopper", "item", "category")]
-    columns += [walk.events[name].tolist() for name in ("type", "time_ms", "number")]
-    seed = walk.world.seed
-    for shopper, item, category, kind, time_ms, number in zip(*columns, strict=True):
-        user = user_id(shopper)
-        yield SimulatedEvent(
-            f"s{seed}-{user}-{number}",
-            user,
-            walk.world.item_ids[item],
-            CATEGORY_NAMES[category],
-            EVENT_TYPES[kind],
-            time_ms,
-        )

@@ -19,8 +19,8 @@ from models.ctr_metrics import auc
 from models.shopper_history import sums_of
 from models.shopper_world import CATEGORY_NAMES, EVENT_TYPES, NO_ITEM, Impressions, Ints, World
 from models.shoppers import DAY_MS, ShopperConfig, Shoppers, Walk, user_id
+from models.tables import SPLITS
 
-SPLITS = ("train", "validation", "test")
 SPLIT_EDGES = (0.8, 0.9)
 AUDITED_SAMPLES = 20_000
 AUDITED_BEHAVIORS = (100, 20)

@@ -1,6 +1,5 @@
 """Event and sample tables of a user's own logs: CSV or parquet in, columns of 64-bit ids out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
-from interest_center.core.ids import TOP_BIT, encode_id
+from interest_center.core.events import MAX_PAGE
 from interest_center.core.layout import StateConfig
+from models.columns import Columns, read_columns
 
 EVENT_COLUMNS = ("user_id", "item_id", "event_type", "event_time_ms")
 SAMPLE_COLUMNS = ("user_id", "item_id", "time_ms", "label")
@@ -33,13 +33,23 @@ NO_PAGE = -1
 
 @dataclass(frozen=True)
 class Events:
-    """Behavior events in table order, which is taken as the order of arrival; columns ``[n]``."""
+    """Behavior events in the order of their arrival; columns ``[n]``.
+
+    Attributes:
+        users: User ids.
+        items: Item ids.
+        categories: Category ids, 0 where an event has none.
+        types: Codes of the state configuration.
+        times_ms: Event times.
+        event_ids: What tells events apart; None where the table has no event ids.
+    """
 
     users: NDArray[np.uint64]
     items: NDArray[np.uint64]
     categories: NDArray[np.uint64]
     types: NDArray[np.uint8]
     times_ms: NDArray[np.int64]
+    event_ids: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,95 +81,40 @@ class Samples:
     oracle: NDArray[np.float64] | None
 
 
-def read_table(path: Path, required: Sequence[str]) -> pl.DataFrame:
-    """Read a CSV (also ``.csv.gz``) or parquet file.
-
-    Raises:
-        ConfigurationError: It cannot be read, or lacks a required column.
-    """
-    try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path)
-        else:
-            # Every id is text: a column that begins with numbers may hold words further on.
-            table = pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}") from error
-    missing = [name for name in required if name not in table.columns]
-    if missing:
-        raise ConfigurationError(
-            f"{path} lacks the columns {', '.join(missing)}",
-            hint="columns needed: " + ", ".join(required),
-        )
-    if not len(table):
-        raise ConfigurationError(f"{path} has no rows")
-    return table
-
-
-def encode_ids(column: pl.Series) -> NDArray[np.uint64]:
-    """Turn a column of ids (text or integers) into 64 bits each, 0 where it is null or empty."""
-    if column.dtype.is_integer():
-        lowest, highest = column.min(), column.max()
-        if column.null_count() == 0 and _within(lowest, highest):
-            return column.cast(pl.UInt64).to_numpy()
-    texts = column.cast(pl.String).fill_null("")
-    unique = texts.unique()
-    codes = np.array([encode_id(text) if text else 0 for text in unique.to_list()], np.uint64)
-    known = pl.DataFrame({"text": unique, "code": codes})
-    joined = pl.DataFrame({"text": texts}).join(known, on="text", how="left", maintain_order="left")
-    return joined["code"].to_numpy()
-
-
-def _within(lowest: object, highest: object) -> bool:
-    return isinstance(lowest, int) and isinstance(highest, int) and 0 < lowest <= highest < TOP_BIT
-
-
-def _numbers(table: pl.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
-    try:
-        return (
-            table[name]
-            .cast(pl.Float64 if table[name].dtype.is_float() else pl.Int64)
-            .cast(pl.Int64)
-            .to_numpy()
-        )
-    except pl.exceptions.PolarsError as error:
-        raise ConfigurationError(
-            f"column {name} of {path} is not whole numbers: {error}"
-        ) from error
-
-
-def _optional_ids(table: pl.DataFrame, name: str) -> NDArray[np.uint64]:
-    if name not in table.columns:
-        return np.zeros(len(table), np.uint64)
-    return encode_ids(table[name])
-
-
 def read_events(path: Path, state: StateConfig) -> Events:
-    """Read an event table.
+    """Read an event table; its events arrive in the order of their times.
+
+    Rows may stand in any order, an export newest first included. Among events of equal time the
+    order of the rows decides.
 
     Args:
-        path: Columns ``user_id, item_id, category_id, event_type, event_time_ms``; the category
-            may be missing.
+        path: Columns ``user_id, item_id, event_type, event_time_ms``, optional ``category_id,
+            event_id``. With event ids a second event of an id counts as little as it does in a
+            worker; without them every row is an event.
         state: Known event types.
 
     Raises:
         ConfigurationError: A column is missing or holds what it must not.
     """
-    table = read_table(path, EVENT_COLUMNS)
+    table = read_columns(path, EVENT_COLUMNS)
     codes = {name: code for code, name in enumerate(state.event_types, start=1)}
-    unknown = sorted(set(table["event_type"].unique().to_list()) - set(codes), key=str)
+    names = table.texts("event_type")
+    unknown = sorted(set(names.unique().to_list()) - set(codes))
     if unknown:
         raise ConfigurationError(
             f"{path} holds unknown event types {unknown}",
             hint="give the state configuration that the worker uses, by --state-config",
         )
-    types = table["event_type"].replace_strict(codes, return_dtype=pl.UInt8)
+    types = names.replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
+    times = table.times_ms("event_time_ms")
+    order = np.argsort(times, kind="stable")
     return Events(
-        users=encode_ids(table["user_id"]),
-        items=encode_ids(table["item_id"]),
-        categories=_optional_ids(table, "category_id"),
-        types=types.to_numpy(),
-        times_ms=_numbers(table, "event_time_ms", path),
+        users=table.ids("user_id")[order],
+        items=table.ids("item_id")[order],
+        categories=table.optional_ids("category_id")[order],
+        types=types[order],
+        times_ms=times[order],
+        event_ids=table.hashed_ids("event_id")[order] if "event_id" in table else None,
     )
 
 
@@ -174,40 +129,31 @@ def read_samples(path: Path) -> Samples:
     Raises:
         ConfigurationError: A column is missing or holds what it must not.
     """
-    table = read_table(path, SAMPLE_COLUMNS)
-    times = _numbers(table, "time_ms", path)
-    labels = _numbers(table, "label", path)
-    if not np.isin(labels, (0, 1)).all():
-        raise ConfigurationError(f"column label of {path} must hold 0 and 1 only")
-    pages = np.full(len(table), NO_PAGE, np.int64)
-    if "page" in table.columns:
-        filled = table.select(pl.col("page").cast(pl.Int64).fill_null(NO_PAGE))
-        pages = filled["page"].to_numpy()
-    oracle = None
-    if ORACLE_COLUMN in table.columns:
-        oracle = table[ORACLE_COLUMN].cast(pl.Float64).to_numpy()
+    table = read_columns(path, SAMPLE_COLUMNS)
+    times = table.times_ms("time_ms")
     return Samples(
-        users=encode_ids(table["user_id"]),
-        items=encode_ids(table["item_id"]),
-        categories=_optional_ids(table, "category_id"),
+        users=table.ids("user_id"),
+        items=table.ids("item_id"),
+        categories=table.optional_ids("category_id"),
         times_ms=times,
-        labels=labels.astype(np.int8),
-        splits=_splits(table, times, path),
-        pages=pages,
-        triggers=_optional_ids(table, "trigger_item_id"),
-        trigger_categories=_optional_ids(table, "trigger_category_id"),
-        oracle=oracle,
+        labels=table.whole_numbers("label", (0, 1)).astype(np.int8),
+        splits=_splits(table, times),
+        pages=table.optional_numbers("page", (0, MAX_PAGE), missing=NO_PAGE),
+        triggers=table.optional_ids("trigger_item_id"),
+        trigger_categories=table.optional_ids("trigger_category_id"),
+        oracle=table.probabilities(ORACLE_COLUMN) if ORACLE_COLUMN in table else None,
     )
 
 
-def _splits(table: pl.DataFrame, times: NDArray[np.int64], path: Path) -> NDArray[np.int8]:
-    if "split" not in table.columns:
+def _splits(table: Columns, times: NDArray[np.int64]) -> NDArray[np.int8]:
+    if "split" not in table:
         edges = np.quantile(times, _SPLIT_SHARES)
         return np.searchsorted(edges, times, side="right").astype(np.int8)
-    names = table["split"].cast(pl.String).str.to_lowercase()
-    unknown = sorted(set(names.unique().to_list()) - set(_SPLIT_CODES), key=str)
+    names = table.texts("split").str.to_lowercase()
+    unknown = sorted(set(names.unique().to_list()) - set(_SPLIT_CODES))
     if unknown:
         raise ConfigurationError(
-            f"column split of {path} holds {unknown}", hint="known: " + ", ".join(_SPLIT_CODES)
+            f"column split of {table.path} holds {unknown}",
+            hint="known: " + ", ".join(_SPLIT_CODES),
         )
     return names.replace_strict(_SPLIT_CODES, return_dtype=pl.Int8).to_numpy()

@@ -8,7 +8,11 @@ their start, so what lies beyond a request's last event is padding that it does 
 groups of users from their first event to their last instead made consecutive steps see the same
 users, and the model learnt the users.
 Some requests are trained as if their memory could not be read, so that ranking without it stays
-sensible, and some items as if they were unknown, so that the unknown row means something.
+sensible, and some items as if they were unknown, half of them with their category, so that the
+unknown rows mean something.
+
+Instead of the mini-batch aware regulariser of the DIN paper, which shrinks the rows of a batch by
+how rare their ids are, all rows of the embedding tables decay at every step (decoupled, AdamW).
 """
 
 import copy
@@ -29,50 +33,14 @@ from models.layers import Dice
 from models.memory_states import memories_at
 from models.prediction import predict
 from models.registry import load_class, memory_model
-from models.request_batches import RequestTensors, rows_of
+from models.request_batches import RequestTensors, Rows, embedding_rows, hide
 from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
+from models.training_options import Progress, TrainingOptions
 from models.vocabulary import Vocabulary
 
 _ROWS_AT_ONCE = 65_536
 _SETTLING_BATCHES = 40
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How to train; the defaults need no tuning.
-
-    Attributes:
-        epochs: At most this many passes over the training requests.
-        learning_rate: Of Adam in the first epoch.
-        decay: Factor of the learning rate from epoch to epoch.
-        embedding_decay: Weight decay (decoupled) of the embedding tables.
-        average_over: Steps that the kept weights are averaged over (exponentially).
-        plain_epochs: First epochs of a model with memory that are trained without it.
-        window: Reach of a gradient in a memory, in events.
-        requests_at_once: Requests of a step of the optimiser.
-        memory_dropout: Share of requests trained without their memory.
-        unknown_share: Share of items trained as unknown: so that their category speaks for them.
-        utilisation_rate: Weight of MIMN's eq 8, on the mean use of the slots.
-        patience: Epochs without a better validation AUC before the end.
-        validation_requests: At most this many are scored after an epoch.
-        seed: Of weights, order and dropout.
-    """
-
-    epochs: int = 6
-    learning_rate: float = 3e-3
-    decay: float = 0.7
-    embedding_decay: float = 0.01
-    average_over: int = 100
-    plain_epochs: int = 0
-    window: int = 20
-    requests_at_once: int = 128
-    memory_dropout: float = 0.15
-    unknown_share: float = 0.1
-    utilisation_rate: float = 0.001
-    patience: int = 2
-    validation_requests: int = 10_000
-    seed: int = 0
 
 
 @dataclass
@@ -90,14 +58,6 @@ class Trained:
     updater: MemoryUpdater | None
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What training tells of itself; both default to silence."""
-
-    on_requests: Callable[[int], None] = lambda _: None
-    on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _figures: None
 
 
 def updater_of(model: CtrModel, vocabulary: Vocabulary) -> MemoryUpdater | None:
@@ -152,7 +112,7 @@ class Trainer:
         validation = np.flatnonzero(requests.splits == VALIDATION)
         some = np.random.default_rng(0).permutation(validation)[: options.validation_requests]
         self.validation_requests = np.sort(some)
-        self._memory_rows = rows_of(vocabulary, data.memory.items, data.memory.categories)
+        self._memory_rows = embedding_rows(vocabulary, data.memory.items, data.memory.categories)
 
     def train(self, progress: Progress | None = None) -> Trained:
         """Train until validation no longer improves; keep the best epoch."""
@@ -162,8 +122,10 @@ class Trainer:
         for epoch in range(self.options.epochs):
             for group in self.optimiser.param_groups:
                 group["lr"] = self.options.learning_rate * self.options.decay**epoch
-            plain = self.model.memory is None or epoch < self.options.plain_epochs
-            figures = {"train_log_loss": self._epoch(progress, plain), **self.validate()}
+            figures = {
+                "train_log_loss": self._epoch(progress),
+                **self.validate(progress.on_validated),
+            }
             trained.epochs.append(figures)
             progress.on_epoch(epoch, figures)
             if not best or figures["auc"] > trained.epochs[trained.best]["auc"]:
@@ -176,23 +138,27 @@ class Trainer:
         trained.updater = updater_of(self.model, self.vocabulary)
         return trained
 
-    def validate(self) -> dict[str, Any]:
+    def validate(self, on_requests: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Return the figures of the averaged weights on the validation requests.
 
         Memories come from the scan that serves.
+
+        Args:
+            on_requests: Told how many requests were scored.
         """
         self._settle()
         updater = updater_of(self.averaged, self.vocabulary)
         index, probabilities = predict(
-            self.averaged, self.tensors, self.validation_requests, updater
+            self.averaged, self.tensors, self.validation_requests, updater, on_requests
         )
         requests = self.data.requests
         owner = np.repeat(np.arange(len(requests.users)), np.diff(requests.starts))
         return dict(metrics_of(requests.labels[index], probabilities, requests.users[owner[index]]))
 
-    def _epoch(self, progress: Progress, plain: bool) -> float:
+    def _epoch(self, progress: Progress) -> float:
         self.model.train()
-        steps = self._plain_steps() if plain else self._memory_steps()
+        has_memory = self.model.memory is not None
+        steps = self._memory_steps(progress) if has_memory else self._plain_steps()
         total, count = 0.0, 0
         for loss, n_samples, n_requests in steps:
             total += loss * n_samples
@@ -208,7 +174,7 @@ class Trainer:
             chosen = order[first : first + size]
             yield self._step(chosen, None, torch.zeros(()))
 
-    def _memory_steps(self) -> Iterator[tuple[float, int, int]]:
+    def _memory_steps(self, progress: Progress) -> Iterator[tuple[float, int, int]]:
         """Steps of a model with memory: requests in random order, in parts that fit in memory."""
         order = self.rng.permutation(self.train_requests)
         size, window = self.options.requests_at_once, self.options.window
@@ -221,6 +187,7 @@ class Trainer:
             place[part] = np.arange(len(part))
             for some, found in memories_at(self.data, part, updater, before=window):
                 rows[place[some]] = found
+                progress.on_memories(len(some))
             for k in range(0, len(part), size):
                 chosen = part[k : k + size]
                 yield self._step(chosen, *self._walk_window(chosen, rows[k : k + size]))
@@ -250,17 +217,15 @@ class Trainer:
         if not width:
             empty = torch.zeros(index.shape, dtype=torch.int64)
             return empty, empty
-        unknown = self.rng.random(index.shape) < self.options.unknown_share
-        items = np.where(inside & ~unknown, self._memory_rows.items[index], 0)
-        categories = np.where(inside, self._memory_rows.categories[index], 0)
+        known = Rows(self._memory_rows.items[index], self._memory_rows.categories[index])
+        shown = hide(known, self.options.unknown_share, self.rng)
+        items, categories = np.where(inside, shown.items, 0), np.where(inside, shown.categories, 0)
         return torch.from_numpy(items), torch.from_numpy(categories)
 
     def _step(self, chosen: Ints, state: Any, penalty: Tensor) -> tuple[float, int, int]:
         """Move the weights once; return log loss, samples and requests."""
         batch, labels = self.tensors.batch(chosen, self.options.unknown_share, self.rng)
         present = None
-        if state is None and self.model.memory is not None:
-            state = self.model.memory.initial_state(len(chosen))
         if state is not None:
             kept = self.rng.random(len(chosen)) >= self.options.memory_dropout
             present = torch.from_numpy(kept) & (state.n_events > 0)

@@ -34,7 +34,8 @@ DESCRIPTION = """
 Orders candidate items for a user by the interest state that the user's events have just made.
 
 Every answer says how fresh it is (`as_of`, `age_ms`, `watermark`) and whether a part of the state
-was missing (`degraded`): a ranking is late or refused only when the request itself is wrong.
+was missing (`degraded`). A ranking is refused when the request is wrong, and, with 503 and
+`Retry-After`, when too many others are waiting: their time is in the stage `queue` of the metrics.
 """
 
 EXAMPLES = {
@@ -120,6 +121,7 @@ def refusal_spec(description: str) -> ResponseSpec:
         408: refusal_spec("The body did not arrive in time."),
         413: refusal_spec("The body is too large."),
         415: refusal_spec("The body is not JSON."),
+        503: refusal_spec("Too many rankings are waiting; Retry-After says when to ask again."),
     },
 )
 async def rank(request: AnyRequest) -> Response[bytes]:
@@ -173,8 +175,8 @@ async def live() -> Health:
 async def ready(request: AnyRequest) -> Health:
     """Tell whether rankings are made from states.
 
-    The model is loaded and warm before this port opens. Once ready, a ranker stays ready: when the
-    interest workers go away it answers `degraded`, which is better than nothing.
+    The model is loaded and warm before this port answers. Once ready, a ranker stays ready: when
+    the interest workers go away it answers `degraded`, which is better than nothing.
     """
     rankings: Rankings = request.app.state.rankings
     if not rankings.has_owners:

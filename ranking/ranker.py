@@ -1,7 +1,6 @@
 """From a user's history and candidates to an ordered list. Pure: no clock, no I/O."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,17 +8,8 @@ from numpy.typing import NDArray
 from interest_center.core.errors import BundleError
 from interest_center.core.ids import encode_id
 from models.inputs import RankInputs
-from ranking.catalog import Catalog, complete_categories
 from ranking.history import History
 from ranking.messages import Candidate, RankAnswer, RankedItem, RankRequest
-
-
-class Scorer(Protocol):
-    """What a bundle's ranker does."""
-
-    def score(self, inputs: RankInputs) -> NDArray[np.float64]:
-        """Return the click probability of each candidate, ``[n_candidates]``."""
-        ...
 
 
 def category_ids(texts: Sequence[str | None]) -> NDArray[np.uint64]:
@@ -27,20 +17,17 @@ def category_ids(texts: Sequence[str | None]) -> NDArray[np.uint64]:
     return np.array([0 if text is None else encode_id(text) for text in texts], np.uint64)
 
 
-def rank_inputs(
-    request: RankRequest, history: History, catalog: Catalog, time_ms: int
-) -> RankInputs:
+def rank_inputs(request: RankRequest, history: History, time_ms: int) -> RankInputs:
     """Lay a request and a history out as the models read them.
+
+    A category that the request does not give is left to the bundle, which knows its items.
 
     Args:
         request: The request.
         history: The user's.
-        catalog: Knows the categories that the request does not give.
         time_ms: Time to rank for.
     """
     candidates = request.candidates
-    items = np.array([encode_id(candidate.item_id) for candidate in candidates], np.uint64)
-    given = category_ids([candidate.category_id for candidate in candidates])
     trigger = request.trigger_item
     trigger_category = 0
     if trigger is not None and trigger.category_id is not None:
@@ -51,8 +38,8 @@ def rank_inputs(
         behavior_types=history.behaviors.event_type,
         behavior_times_ms=history.behaviors.event_time_ms,
         memory=history.memory,
-        candidate_items=items,
-        candidate_categories=complete_categories(catalog, items, given),
+        candidate_items=np.array([encode_id(one.item_id) for one in candidates], np.uint64),
+        candidate_categories=category_ids([one.category_id for one in candidates]),
         time_ms=time_ms,
         page=request.page,
         trigger_item=0 if trigger is None else encode_id(trigger.item_id),

@@ -4,20 +4,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
+import numpy as np
 
 from interest_center import metrics
-from interest_center.core.errors import BadRequestError
+from interest_center.core.errors import BadRequestError, NotReadyError
+from interest_center.core.layout import StateConfig
 from interest_center.core.messages import UserState
 from models.bundle import Bundle
-from ranking.catalog import BundleCatalog, Catalog
 from ranking.history import History, HistoryReader, no_behaviors
 from ranking.messages import Candidate, RankAnswer, RankRequest, RequestEvent, decode_request
 from ranking.ranker import answer_of, order, rank_inputs
 from ranking.state_client import StateClient, StateMissingError
 
+#: Requests that are worked on or wait for it at once; about a second of work with 100 candidates.
+MAX_AT_ONCE = 200
 WARM_UP_ROUNDS = 20
 WARM_UP_TIME_MS = 1_000_000_000_000
 
@@ -30,41 +33,45 @@ class WorkDone:
 
     Attributes:
         answer: The answer.
+        began: When the scoring thread took it up, by ``time.perf_counter``.
         score_seconds: Decoding of the records, layout, model.
         order_seconds: Sorting.
     """
 
     answer: RankAnswer
+    began: float
     score_seconds: float
     order_seconds: float
+
+
+def warm_up_type(state: StateConfig) -> str:
+    """Return the event type that feeds most: the memory, if any does, and the ring if possible."""
+    return max(
+        state.event_types,
+        key=lambda name: (name in state.memory_types, name in state.behavior_types),
+    )
 
 
 class Rankings:
     """Answers ranking requests with one bundle.
 
     Models run in a thread of their own, one request at a time, so that the event loop goes on
-    reading states for the next ones meanwhile.
+    reading states for the next ones meanwhile. At most ``MAX_AT_ONCE`` requests are inside: to be
+    refused at once is better than to wait for an answer that comes too late.
 
     Args:
         bundle: What scores.
         states: Where the states are read.
         now_ms: The clock.
-        catalog: Knows items; the bundle alone when None.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        states: StateClient,
-        now_ms: Callable[[], int],
-        catalog: Catalog | None = None,
-    ) -> None:
+    def __init__(self, bundle: Bundle, states: StateClient, now_ms: Callable[[], int]) -> None:
         self.bundle = bundle
         self._states = states
         self._now_ms = now_ms
-        self._catalog = catalog or BundleCatalog()
         self._reader = HistoryReader(bundle.state, bundle.updater)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="score")
+        self._n_inside = 0
         metrics.RANK_MODEL.labels(
             bundle.name, bundle.fingerprint, f"{bundle.memory_fingerprint:016x}"
         ).set(1)
@@ -83,9 +90,14 @@ class Rankings:
 
         Raises:
             BadRequestError: The request is wrong.
+            NotReadyError: Too many others are being answered.
         """
+        if self._n_inside >= MAX_AT_ONCE:
+            metrics.RANK_REQUESTS.labels("rejected").inc()
+            raise NotReadyError(f"{self._n_inside} rankings are waiting already")
         result = "failed"
         started = time.perf_counter()
+        self._n_inside += 1
         try:
             answer = await self._rank(body)
             result = "degraded" if answer.degraded else "ok"
@@ -94,6 +106,7 @@ class Rankings:
             result = "bad_request"
             raise
         finally:
+            self._n_inside -= 1
             metrics.RANK_REQUESTS.labels(result).inc()
             metrics.RANK_SECONDS.labels("total").observe(time.perf_counter() - started)
 
@@ -132,17 +145,18 @@ class Rankings:
         else:
             history = self._reader.read(state)
         history = self._reader.complete(history, request.events)
-        inputs = rank_inputs(request, history, self._catalog, time_ms)
+        inputs = rank_inputs(request, history, time_ms)
         probabilities = self.bundle.ranker.score(inputs)
         scored = time.perf_counter()
         items = order(request.candidates, probabilities, request.top_k)
         answer = answer_of(request, history, items, self.bundle.fingerprint, time_ms)
-        return WorkDone(answer, scored - began, time.perf_counter() - scored)
+        return WorkDone(answer, began, scored - began, time.perf_counter() - scored)
 
     def _observe(self, request: RankRequest, done: WorkDone, times: list[float]) -> None:
         seconds = metrics.RANK_SECONDS
         seconds.labels("parse").observe(times[1] - times[0])
         seconds.labels("state").observe(times[2] - times[1])
+        seconds.labels("queue").observe(done.began - times[2])
         seconds.labels("score").observe(done.score_seconds)
         seconds.labels("order").observe(done.order_seconds)
         metrics.RANK_CANDIDATES.observe(len(request.candidates))
@@ -153,8 +167,9 @@ class Rankings:
 
     def warm_up(self) -> None:
         """Score made-up requests, so that the first real one finds everything compiled."""
-        event_type = self.bundle.state.behavior_types[0]
+        event_type = warm_up_type(self.bundle.state)
         unknown = History(no_behaviors())
+        known = self.bundle.vocabulary.items
         for n_candidates, n_events in ((1, 0), (100, 100), (1000, 100)):
             request = RankRequest(
                 user_id="warm-up",
@@ -166,5 +181,7 @@ class Rankings:
             )
             for _ in range(WARM_UP_ROUNDS if n_candidates <= 100 else 1):
                 history = self._reader.complete(unknown, request.events)
-                inputs = rank_inputs(request, history, self._catalog, WARM_UP_TIME_MS)
+                inputs = rank_inputs(request, history, WARM_UP_TIME_MS)
+                # Items that the model does not know are all the same to it, and scored once.
+                inputs = replace(inputs, candidate_items=np.resize(known, n_candidates))
                 order(request.candidates, self.bundle.ranker.score(inputs), None)

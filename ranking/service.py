@@ -5,6 +5,8 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +26,7 @@ from ranking.state_client import StateClient
 log = structlog.get_logger(__name__)
 
 GRACEFUL_SECONDS = 5
+BACKLOG = 1024
 
 
 def configure_logs() -> None:
@@ -85,23 +88,53 @@ def bundle_of(settings: Settings) -> Bundle:
     return load_bundle(settings.bundle)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the port.
+@contextmanager
+def opening(host: str, port: int) -> Iterator[None]:
+    """Turn what the operating system says while a port is opened into what to do about it.
 
     Raises:
         ConfigurationError: It cannot be opened.
     """
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=1024)
+        yield
     except OSError as error:
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {error.strerror or error}",
             hint="choose another with --port, 0 for any free one",
         ) from error
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port, and refuse connections until ``listen``.
+
+    Raises:
+        ConfigurationError: It is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        with opening(host, port):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((host, port))
+    except ConfigurationError:
+        listener.close()
+        raise
     # Accepted connections inherit it; without it a head and its body may be 40 ms apart.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def listen(listener: socket.socket) -> None:
+    """Open the port that was taken.
+
+    Raises:
+        ConfigurationError: Another process has opened it meanwhile.
+    """
+    host, port = listener.getsockname()[:2]
+    with opening(host, port):
+        listener.listen(BACKLOG)
 
 
 async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> None:
@@ -110,7 +143,7 @@ async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> 
     Args:
         bundle: What scores.
         settings: Where the states are, and how long to wait for them.
-        listener: Open port.
+        listener: Port, opened when the model is warm.
     """
     states = StateClient(
         worker_urls(settings), settings.rank_deadline_ms / 1000, bundle.memory_fingerprint != 0
@@ -130,6 +163,7 @@ async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> 
                 timeout_graceful_shutdown=GRACEFUL_SECONDS,
             )
         )
+        listen(listener)
         host, port = listener.getsockname()[:2]
         log.info("listening", url=f"http://{host}:{port}", model=bundle.name)
         try:
@@ -194,5 +228,5 @@ def ranker(
     loaded = bundle_of(settings)
     # One request has one core: more threads only make the others wait.
     torch.set_num_threads(1)
-    with listen(settings.ranker_host, settings.ranker_port) as listener:
+    with bind(settings.ranker_host, settings.ranker_port) as listener:
         uvloop.run(serve(loaded, settings, listener))

@@ -11,18 +11,17 @@ from faust.types import TP
 from interest_center import metrics
 from interest_center.api.directory import PartitionStatus
 from interest_center.center import PartitionCenter
-from interest_center.core.errors import LogMismatchError, NotReadyError
+from interest_center.core.errors import LogMismatchError, NotReadyError, PartitionCountError
 from interest_center.core.meta import LogIdentity
 from interest_center.query import InterestViews
 from interest_center.settings import Settings
+from streams.log_identity import AFRESH
 from streams.partitions import OwnedPartition
 from streams.pending_runs import ReceivedRun
 from streams.topics import topic_identity
 from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)
-
-AFRESH = "to start afresh from the topic as it is now: `uic worker --fresh`"
 
 
 def log_identities(settings: Settings) -> list[LogIdentity]:
@@ -34,7 +33,10 @@ def log_identities(settings: Settings) -> list[LogIdentity]:
     """
     topic = settings.events_topic
     cluster_id, topic_id, n_partitions = topic_identity(settings, topic)
-    return [LogIdentity(cluster_id, topic, topic_id, number) for number in range(n_partitions)]
+    return [
+        LogIdentity(cluster_id, topic, topic_id, n_partitions, number)
+        for number in range(n_partitions)
+    ]
 
 
 class Group(Protocol):
@@ -133,6 +135,7 @@ class Assignment:
             metrics.RECOVERY_PROGRESS_RATIO,
             metrics.STATE_BYTES,
             metrics.DIRTY_BYTES,
+            metrics.SNAPSHOT_TIMESTAMP_SECONDS,
         ):
             gauge.remove(str(number))
 
@@ -200,8 +203,8 @@ class Assignment:
             url,
             mine=True,
             ready=ready,
-            position=center.watermark,
-            end=max(owned.lag.end, center.watermark),
+            position=counters.position,
+            end=max(owned.lag.end, counters.position),
             durable_watermark=center.durable_watermark,
             counters={name: getattr(counters, name) for name in counters.__struct_fields__},
             history_from=center.history_from,
@@ -240,10 +243,15 @@ class Assignment:
             KafkaUnreachableError: No broker answers.
             ConfigurationError: The topic is gone.
         """
-        if await asyncio.to_thread(log_identities, self.tools.settings) != self._identities:
-            topic = self.tools.settings.events_topic
+        found = await asyncio.to_thread(log_identities, self.tools.settings)
+        if found == self._identities:
+            return
+        topic = self.tools.settings.events_topic
+        if found[0].topic_id == self._identities[0].topic_id:
+            self._fail(PartitionCountError(topic, self.n_partitions, len(found)))
+        else:
             self._fail(
-                LogMismatchError(f"topic {topic} was recreated while the worker ran", hint=AFRESH)
+                LogMismatchError(f"topic {topic} was recreated while the worker ran", AFRESH)
             )
 
     def refresh_metrics(self) -> None:

@@ -7,8 +7,6 @@ from interest_center.settings import Settings, load_settings
 from streams.broker_process import Broker
 from streams.kafka_jars import BrokerError
 
-AFRESH = "the worker notices the new log and refuses it; start it afresh with `uic worker --fresh`"
-
 _console = Console()
 
 
@@ -91,4 +89,8 @@ def reset(yes: bool) -> None:
     if not yes:
         click.confirm(f"delete every event of the broker in {own.directory}?", abort=True)
     own.wipe()
-    _console.print(f"the broker's data are deleted; {AFRESH}", soft_wrap=True)
+    _console.print(
+        "the broker's data are deleted; the worker notices the new log and refuses it: start it "
+        "afresh with `uic worker --fresh`",
+        soft_wrap=True,
+    )

@@ -18,16 +18,21 @@ from pathlib import Path
 import structlog
 
 from interest_center.center import CenterOptions, PartitionCenter
-from interest_center.core.errors import LogMismatchError, StateMismatchError
+from interest_center.core.errors import (
+    ConfigurationError,
+    InterestCenterError,
+    LogMismatchError,
+    PartitionCountError,
+    StateMismatchError,
+)
 from interest_center.core.layout import StateConfig
 from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.stores.rocksdb import RocksStore
-from interest_center.stores.snapshots import Snapshots
+from interest_center.stores.snapshots import SCRATCH_PREFIX, Snapshots
+from streams.log_identity import AFRESH
 
 log = structlog.get_logger(__name__)
-
-AFRESH = "to start afresh: `uic worker --fresh`, which sets the old state directory aside"
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,12 @@ class StateRules:
 
         Raises:
             LogMismatchError: The copy is of another log.
-            StateMismatchError: The copy follows other rules.
+            StateMismatchError: The copy follows other rules, or has another layout.
         """
         store = RocksStore(directory)
         try:
             return PartitionCenter(store, self.config, self.updater, identity, self.options)
-        except LogMismatchError:
+        except InterestCenterError:
             store.close()
             raise
 
@@ -95,7 +100,8 @@ class PartitionFiles:
     def size_bytes(self) -> int:
         """Return what the copy in use takes on disk; RocksDB removes files while we look."""
         total = 0
-        for file in self.path.joinpath(self.current() or "none").glob("*"):
+        copy = self.current()
+        for file in copy.glob("*") if copy is not None else ():
             with contextlib.suppress(FileNotFoundError):
                 total += file.stat().st_size
         return total
@@ -127,12 +133,19 @@ class PartitionFiles:
         copy.rename(aside)
         return aside
 
-    def remove_other_copies(self) -> None:
-        """Remove copies that a crash left half made; the current one and memory builds stay."""
-        current = self.current()
-        for copy in self.path.glob("copy-*"):
-            if copy != current and not copy.name.startswith("copy-memory-"):
-                shutil.rmtree(copy, ignore_errors=True)
+    def sweep(self, memory_fingerprint: int | None) -> None:
+        """Remove what a crash or an earlier bundle left; sets aside are the operator's.
+
+        Args:
+            memory_fingerprint: Weights whose memories may be half built here, None without.
+        """
+        kept = {self.current()}
+        if memory_fingerprint is not None:
+            kept.add(self.memory_copy(memory_fingerprint))
+        for pattern in ("copy-*", SCRATCH_PREFIX + "*"):
+            for left in self.path.glob(pattern):
+                if left not in kept:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def open_own_copy(
@@ -151,6 +164,8 @@ def open_own_copy(
     except StateMismatchError as error:
         log.warning("copy_set_aside", why=error.message, now_at=str(files.set_aside(copy)))
         return None
+    except PartitionCountError:
+        raise
     except LogMismatchError as error:
         raise LogMismatchError(error.message, hint=AFRESH) from error
 
@@ -158,15 +173,24 @@ def open_own_copy(
 def open_restored_copy(
     files: PartitionFiles, rules: StateRules, identity: LogIdentity, log_end: int
 ) -> PartitionCenter:
-    """Start from the newest snapshot, else from nothing."""
-    files.remove_other_copies()
+    """Start from the newest snapshot, else from nothing.
+
+    Raises:
+        ConfigurationError: The snapshots cannot be looked at.
+    """
     copy = files.new_copy()
     snapshots = rules.snapshots(identity)
     if snapshots is not None:
-        # One with the memories of our weights first: else they would have to be built again.
-        manifest = snapshots.restore(copy, rules.memory_fingerprint, log_end)
-        if manifest is None and rules.memory_fingerprint is not None:
-            manifest = snapshots.restore(copy, None, log_end)
+        try:
+            # One with the memories of our weights first: else they would have to be built again.
+            manifest = snapshots.restore(copy, rules.memory_fingerprint, log_end)
+            if manifest is None and rules.memory_fingerprint is not None:
+                manifest = snapshots.restore(copy, None, log_end)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot look for snapshots at {rules.snapshots_url}: {error}",
+                hint="mend it, or start from the topic with UIC_SNAPSHOT_URL=off",
+            ) from error
         if manifest is not None:
             log.info(
                 "snapshot_restored",
@@ -186,6 +210,8 @@ def open_copy(
 
     Raises:
         LogMismatchError: The own copy is of another log.
+        ConfigurationError: The snapshots cannot be looked at.
     """
+    files.sweep(rules.memory_fingerprint)
     center = open_own_copy(files, rules, identity)
     return center or open_restored_copy(files, rules, identity, log_end)

@@ -17,12 +17,12 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.core.events import DeadLetter
 from interest_center.core.fault_points import fault_point
 from interest_center.settings import Settings
+from streams.kafka_patience import RETRY_SECONDS, passes
 
 log = structlog.get_logger(__name__)
 
 #: Above what the events topic takes, so that any record fits with its headers.
 MAX_REQUEST_BYTES = 16 << 20
-RETRY_SECONDS = 1.0
 
 
 def headers_of(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
@@ -81,12 +81,17 @@ class DeadLetterWriter:
             fault_point("before_dead_letter_ack")
             await asyncio.gather(*acks)
         except KafkaError as error:
-            if not error.retriable:
+            if not passes(error):
                 raise ConfigurationError(
                     f"the dead-letter topic {self._topic} takes no records: {error!r}",
                     hint="create it with `uic topics create`, or raise its max.message.bytes",
                 ) from error
-            log.warning("dead_letters_wait", topic=self._topic, error=repr(error))
+            log.warning(
+                "dead_letters_wait",
+                topic=self._topic,
+                error=repr(error),
+                next="the partition waits; if the topic is gone, `uic topics create` makes it",
+            )
             return False
         fault_point("after_dead_letter_ack")
         return True

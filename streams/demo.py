@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 import signal
 import sys
 import time
@@ -77,6 +78,8 @@ class Demo:
         )
         self._world = settings.home.parent / "demo-world" / f"seed{WORLD_SEED}-{WORLD_USERS}"
         self._step = 0
+        # States of earlier runs, whose topics are gone.
+        shutil.rmtree(settings.home / "runs", ignore_errors=True)
 
     def explain(self, title: str, sentence: str) -> None:
         """Print the heading of a step."""

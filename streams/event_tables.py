@@ -1,23 +1,21 @@
 """Files of events as rows: JSON lines, CSV and parquet, read in pieces; each row has a number."""
 
 import csv
-import gzip
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
 import polars as pl
 
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.event_decoder import BadEventError
+from streams.input_files import STDIN, ByteStream, check_input
 
 ROWS_AT_ONCE = 20_000
 MAX_CSV_FIELD = 1 << 20
-STDIN = Path("-")
 
 _FORMATS = {
     ".jsonl": "jsonl",
@@ -63,34 +61,6 @@ class EventTable(Protocol):
         ...
 
 
-class ByteStream:
-    """An input file, unpacked when it ends in ``.gz``, that knows how far it is read.
-
-    Args:
-        path: The file; ``-`` is the standard input.
-
-    Raises:
-        ConfigurationError: The file cannot be opened.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._size = 0
-        if path == STDIN:
-            self._raw: BinaryIO = sys.stdin.buffer
-        else:
-            try:
-                self._raw = path.open("rb")
-            except OSError as error:
-                raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
-            self._size = path.stat().st_size
-        packed = path.suffix == ".gz"
-        self.bytes = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw)) if packed else self._raw
-
-    def share_read(self) -> float | None:
-        """Return how much of the file is read, None for the standard input."""
-        return self._raw.tell() / self._size if self._size else None
-
-
 class JsonLines:
     """A file with one JSON object a line.
 
@@ -106,7 +76,7 @@ class JsonLines:
     def rows(self, skip: int) -> Iterator[Row]:
         """Yield the rows after the first ``skip``."""
         number = 0
-        for line in self._stream.bytes:
+        for line in self._stream.checked(self._stream.bytes):
             text = line.strip()
             if not text:
                 continue
@@ -147,7 +117,7 @@ class CsvTable:
         self._stream = ByteStream(path)
         # Bytes that are no UTF-8 pass as surrogates, so that the row can be rejected as it is.
         text = TextIOWrapper(self._stream.bytes, "utf-8-sig", "surrogateescape", newline="")
-        self._reader = csv.reader(text)
+        self._reader = csv.reader(self._stream.checked(text))
         try:
             self._columns = next(self._reader)
         except (StopIteration, csv.Error) as error:
@@ -214,7 +184,10 @@ class FrameTable:
     def rows(self, skip: int) -> Iterator[Row]:
         """Yield the rows after the first ``skip``."""
         for start in range(skip, self._n_rows, ROWS_AT_ONCE):
-            piece = self._frame.slice(start, ROWS_AT_ONCE).collect()
+            try:
+                piece = self._frame.slice(start, ROWS_AT_ONCE).collect()
+            except (OSError, pl.exceptions.PolarsError) as error:
+                raise ConfigurationError(f"cannot read on after row {start:,}: {error}") from error
             for index, fields in enumerate(piece.iter_rows(named=True), start + 1):
                 self._read = index
                 number = fields.pop(self._number_column) if self._number_column else index
@@ -243,12 +216,14 @@ def format_of(path: Path, given: str | None) -> str:
     return _FORMATS[suffix.lower()]
 
 
-def open_table(path: Path, table_format: str) -> EventTable:
-    """Open a table of events.
+def open_table(path: Path, given_format: str | None = None) -> EventTable:
+    """Open a table of events in the given format, or in that of its name.
 
     Raises:
-        ConfigurationError: It cannot be read.
+        ConfigurationError: It cannot be read, or its format is not known.
     """
+    check_input(path)
+    table_format = format_of(path, given_format)
     if table_format == "jsonl":
         return JsonLines(path)
     if table_format == "csv":

@@ -22,6 +22,7 @@ from streams.http_service import HttpService, bind
 from streams.partition_service import PartitionService
 from streams.pending_runs import ReceivedRun
 from streams.state_lock import StateLock
+from streams.topics import check_topics
 from streams.transport import BatchConsumer, BatchTransport
 from streams.worker_tools import WorkerTools, make_tools
 
@@ -122,6 +123,7 @@ class InterestApp(faust.App):
         if any_port:
             self.conf.canonical_url = settings.advertised_url  # type: ignore[assignment]
         self._lock = StateLock(settings.states)
+        await asyncio.to_thread(check_topics, settings)
         identities = await asyncio.to_thread(log_identities, settings)
         tools = await asyncio.to_thread(make_tools, settings, len(identities))
         tools.bind_consumer(self.batch_consumer)

@@ -54,6 +54,6 @@ class LagClock:
             return
         if self._probed is not None and self._probed[0] >= position:
             return
-        record = await self._reader.first_record_from(self._partition, position)
+        record = await self._reader.first_record_from(self._partition, position, self.end)
         if record is not None:
             self._probed = (record.offset, record.timestamp)

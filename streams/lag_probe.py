@@ -197,29 +197,33 @@ class LagProbe:
         if position is None:
             return PartitionLag(place.partition, end, None, None, None, None)
         records = max(0, end - position.applied)
-        appended = self._append_time(place, position.applied) if records else None
+        seconds = self._seconds(place, position.applied, end) if records else 0.0
         return PartitionLag(
             place.partition,
             end,
             position,
             records,
-            max(0.0, time.time() - appended) if appended is not None else 0.0,
+            seconds,
             max(0, end - position.durable) if position.durable is not None else None,
         )
 
-    def _append_time(self, place: TopicPartition, position: int) -> float | None:
-        """Return when the first committed record from a position on was appended."""
+    def _seconds(self, place: TopicPartition, position: int, end: int) -> float | None:
+        """Return how long the first committed record from a position on has waited.
+
+        Returns:
+            0 when only markers are left, None when the broker does not say in time.
+        """
         known = self._first_records.get(place)
         if known is None or not known.looked_from <= position <= known.offset:
             self._consumer.assign([place])
             self._consumer.seek(place, position)
             polled = self._consumer.poll(timeout_ms=RECORD_TIMEOUT_MS, max_records=1)
             if not polled:
-                return None
+                return 0.0 if self._consumer.position(place) >= end else None
             record = polled[place][0]
             known = FirstRecord(position, record.offset, record.timestamp / 1000)
             self._first_records[place] = known
-        return known.appended_seconds
+        return max(0.0, time.time() - known.appended_seconds)
 
 
 def positions_of_workers(urls: list[str]) -> dict[int, Position]:

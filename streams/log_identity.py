@@ -10,16 +10,19 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from faust.types import TP
 
 from interest_center.center import PartitionCenter
 from interest_center.core.errors import LogMismatchError, TruncatedLogError
 from interest_center.core.events import record_checksum
 from interest_center.settings import Settings
+from streams.transport import wait_for_runs
 
 log = structlog.get_logger(__name__)
 
 READ_TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.5
 AFRESH = "to start afresh from the topic as it is now: `uic worker --fresh`"
 
 
@@ -64,17 +67,28 @@ class LogReader:
             ends = await consumer.end_offsets([place])
         return LogBounds(starts[place], ends[place])
 
-    async def first_record_from(self, partition: int, position: int) -> Any | None:
-        """Return the first committed record at or after a position, None when none comes."""
+    async def first_record_from(self, partition: int, position: int, end: int) -> Any | None:
+        """Return the first committed record between two offsets, None when there is none.
+
+        Raises:
+            KafkaTimeoutError: The broker does not say in time.
+        """
         place = TopicPartition(self._topic, partition)
+        deadline = asyncio.get_running_loop().time() + READ_TIMEOUT_SECONDS
         async with self._one_at_a_time:
             consumer = await self._started()
             consumer.assign([place])
             consumer.seek(place, position)
-            try:
-                return await asyncio.wait_for(consumer.getone(place), READ_TIMEOUT_SECONDS)
-            except TimeoutError:
-                return None
+            wanted = {TP(self._topic, partition): 1}
+            while asyncio.get_running_loop().time() < deadline:
+                for run in await wait_for_runs(
+                    consumer._fetcher, wanted, POLL_SECONDS, asyncio.Event()
+                ):
+                    if run.records:
+                        return run.records[0]
+                    if run.next_position >= end:
+                        return None
+        raise KafkaTimeoutError(f"no record of {place} from {position} on in time")
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
@@ -113,6 +127,7 @@ async def check_log(
     Raises:
         LogMismatchError: It is another log, or it was cut at its end.
         TruncatedLogError: It starts after the next event needed.
+        KafkaError: The broker does not say.
     """
     bounds = await reader.bounds(partition)
     position = center.watermark
@@ -142,13 +157,14 @@ async def check_last_record(
 
     Raises:
         LogMismatchError: It is another record, or it is gone.
+        KafkaError: The broker does not say.
     """
     if center.last_record is None:
         return
     offset, checksum = center.last_record
     if offset < bounds.start:
         return  # Retention took it, which says nothing against the records after it.
-    record = await reader.first_record_from(partition, offset)
+    record = await reader.first_record_from(partition, offset, bounds.end)
     if (
         record is None
         or record.offset != offset

@@ -16,6 +16,8 @@ from faust.types import TP
 from interest_center.center import PartitionCenter
 from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles
+from streams.kafka_patience import RETRY_SECONDS, passes
+from streams.log_identity import LogBounds
 from streams.transport import BATCH_CONSUMER_OPTIONS, RecordRun, wait_for_runs
 from streams.worker_tools import WorkerTools
 
@@ -26,6 +28,8 @@ NEAR_OFFSETS = 5_000
 RUN_RECORDS = 2_000
 CHECKPOINT_BYTES = 32 << 20
 WAIT_SECONDS = 1.0
+#: Between two looks whether the copy in use has gone on.
+LEVEL_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -61,7 +65,11 @@ class MemoryRebuild:
         self._place = TopicPartition(identity.topic, identity.partition)
 
     def start(self, ended: Callable[["asyncio.Task[Any]"], None]) -> None:
-        """Begin, or go on with a build that was abandoned."""
+        """Begin, or go on with a build that was abandoned.
+
+        Args:
+            ended: Told of the end, whatever it is.
+        """
         self._running = asyncio.create_task(self._run())
         self._running.add_done_callback(ended)
 
@@ -80,6 +88,9 @@ class MemoryRebuild:
             await asyncio.wait({self._running})
         if self._job is not None:
             await asyncio.wait({self._job})
+            if self._center is None and not self._job.exception():
+                opened = self._job.result()
+                self._center = opened if isinstance(opened, PartitionCenter) else None
         if self._center is not None:
             await self._in_thread(self._center.checkpoint)
             await self._in_thread(self._center.close)
@@ -92,8 +103,8 @@ class MemoryRebuild:
             memories cannot be built from it.
         """
         self._center = center = await self._in_thread(self._open)
-        bounds = await self._tools.reader.bounds(self._identity.partition)
-        if bounds.start > max(center.watermark, self._in_use.history_from):
+        bounds = await self._bounds()
+        if bounds.start > max(center.watermark, self._in_use.counters.start_position):
             log.error(
                 "memory_cannot_be_built",
                 partition=self._identity.partition,
@@ -121,36 +132,54 @@ class MemoryRebuild:
                 snapshots.restore(self.copy, rules.memory_fingerprint, self._in_use.watermark)
         return rules.center(self.copy, self._identity)
 
+    async def _bounds(self) -> LogBounds:
+        while True:
+            try:
+                return await self._tools.reader.bounds(self._identity.partition)
+            except KafkaError as error:
+                await self._wait_after(error)
+
+    async def _wait_after(self, error: KafkaError) -> None:
+        """Wait after an error that passes by itself; raise any other."""
+        if not passes(error):
+            raise error
+        log.warning("memory_build_waits", partition=self._place.partition, error=repr(error))
+        await asyncio.sleep(RETRY_SECONDS)
+
     async def _replay(self, center: PartitionCenter) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._tools.settings.kafka_options(), **BATCH_CONSUMER_OPTIONS, group_id=None
-        )
-        try:
-            await consumer.start()
-            consumer.assign([self._place])
-            consumer.seek(self._place, center.watermark)
-            while self._goal is None or center.watermark < self._goal:
-                await self._step(consumer, center)
-        finally:
-            await consumer.stop()
+        while self._goal is None or center.watermark < self._goal:
+            consumer = AIOKafkaConsumer(
+                **self._tools.settings.kafka_options(), **BATCH_CONSUMER_OPTIONS, group_id=None
+            )
+            try:
+                await consumer.start()
+                consumer.assign([self._place])
+                consumer.seek(self._place, center.watermark)
+                while self._goal is None or center.watermark < self._goal:
+                    await self._step(consumer, center)
+            except KafkaError as error:
+                await self._wait_after(error)
+            finally:
+                await consumer.stop()
 
     async def _step(self, consumer: AIOKafkaConsumer, center: PartitionCenter) -> None:
-        wanted = {TP(self._place.topic, self._place.partition): RUN_RECORDS}
-        try:
-            runs = await wait_for_runs(consumer._fetcher, wanted, WAIT_SECONDS, asyncio.Event())
-        except KafkaError as error:
-            if not error.retriable:
-                raise
-            log.warning("memory_build_waits", partition=self._place.partition, error=repr(error))
-            await asyncio.sleep(WAIT_SECONDS)
-            return
-        for run in runs:
-            await self._in_thread(self._apply, center, run)
-        if center.watermark >= self._in_use.watermark - NEAR_OFFSETS:
+        """Apply what comes next, but never more than the copy in use has applied.
+
+        Dead letters are written when the copy in use meets them; beyond it nobody has yet.
+        """
+        end = self._in_use.watermark
+        if center.watermark >= end - NEAR_OFFSETS:
             self.is_near.set()
+        if center.watermark >= end:
+            await asyncio.sleep(LEVEL_SECONDS)
+            return
+        wanted = {TP(self._place.topic, self._place.partition): RUN_RECORDS}
+        for run in await wait_for_runs(consumer._fetcher, wanted, WAIT_SECONDS, asyncio.Event()):
+            await self._in_thread(self._apply, center, run.until(end))
+            if run.next_position > end:
+                consumer.seek(self._place, end)
 
     def _apply(self, center: PartitionCenter, run: RecordRun) -> None:
-        """Apply a run; its dead letters were written when the copy in use met them."""
         center.apply(
             self._tools.decoder.decode(
                 self._identity.partition, run.records, run.start_position, run.next_position

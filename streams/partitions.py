@@ -7,7 +7,7 @@ open. What another worker does meanwhile cannot harm it: the state is f(events u
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -18,6 +18,7 @@ from interest_center import metrics
 from interest_center.center import PartitionCenter
 from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles, open_copy
+from streams.kafka_patience import RETRY_SECONDS, passes
 from streams.lag_clock import LagClock
 from streams.log_identity import check_log
 from streams.memory_rebuild import MemoryRebuild
@@ -29,7 +30,6 @@ from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)
 
-RETRY_SECONDS = 1.0
 SUSPEND_SECONDS = 5.0
 OLD_COPY_SECONDS = 0.5
 
@@ -55,6 +55,7 @@ class OwnedPartition:
     ) -> None:
         self.identity = identity
         self.number = identity.partition
+        #: None before a copy is open and after it is released.
         self.center: PartitionCenter | None = None
         self.ready = False
         self.target = 0
@@ -69,6 +70,7 @@ class OwnedPartition:
         self._feed = RunFeed(tools, TP(identity.topic, self.number), self.lag)
         self._n_suspended = 0
         self._assigned = asyncio.Event()
+        self._suspending = asyncio.Event()
         self._parked = asyncio.Event()
         self._arrived = asyncio.Event()
         self._checkpointed_at = time.monotonic()
@@ -91,6 +93,7 @@ class OwnedPartition:
     async def suspend(self, seconds: float = SUSPEND_SECONDS) -> None:
         """Stop after the current run and checkpoint; give up waiting after some seconds."""
         self._assigned.clear()
+        self._suspending.set()
         self._n_suspended += 1
         self.ready = False
         self._feed.close()
@@ -115,6 +118,7 @@ class OwnedPartition:
         async with self.copy_lock:
             if self.center is not None:
                 await self.in_thread(self.center.close)
+                self.center = None
 
     def offer(self, received: ReceivedRun) -> None:
         """Take a run from the agent; one from before the last seek is dropped."""
@@ -141,7 +145,10 @@ class OwnedPartition:
         while True:
             self._parked.set()
             await self._assigned.wait()
+            if not self.is_assigned:
+                continue  # Given up again before we were woken.
             self._parked.clear()
+            self._suspending.clear()
             await self._join_log()
             await self._work()
             await self.checkpoint()
@@ -179,7 +186,7 @@ class OwnedPartition:
             try:
                 return await ask()
             except KafkaError as error:
-                if not error.retriable:
+                if not passes(error):
                     raise
                 log.warning("broker_does_not_answer", partition=self.number, error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -233,28 +240,55 @@ class OwnedPartition:
         self._arrived.clear()
 
     async def _apply(self, run: RecordRun) -> None:
-        """Decode a run, see its dead letters acknowledged, apply it."""
+        """Decode a run, see its dead letters acknowledged, apply it.
+
+        A run whose dead letters nobody takes is not applied when the partition is given up; its
+        next owner replays it.
+        """
         center = self.open_center
         await self._tools.throttle.take(len(run.records))
         batch, applied = await self.in_thread(decode_and_apply, self._tools.decoder, center, run)
         if not applied:
             with metrics.BATCH_SECONDS.labels("dead_letters").time():
-                await self._tools.dead_letters.write(batch.dead_letters)
+                if not await self._unless_suspended(
+                    self._tools.dead_letters.write(batch.dead_letters)
+                ):
+                    return
             await self.in_thread(apply_batch, center, batch)
         self.pending.finish()
         self._note_progress()
 
+    async def _unless_suspended(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do something that may wait for the broker; False when the partition was given up."""
+        doing = asyncio.ensure_future(work)
+        suspending = asyncio.ensure_future(self._suspending.wait())
+        try:
+            await asyncio.wait({doing, suspending}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                return False
+            doing.result()
+            return True
+        finally:
+            suspending.cancel()
+            doing.cancel()
+
     async def checkpoint(self) -> None:
         """Make what is applied durable, and acknowledge it."""
+        await self.in_thread(self.open_center.checkpoint)
+        self._acknowledge()
+        self._checkpointed_at = time.monotonic()
+
+    def _acknowledge(self) -> None:
+        """Count new checkpoints, a snapshot's too, and acknowledge what they made durable."""
         center = self.open_center
-        report = await self.in_thread(center.checkpoint)
-        now = time.monotonic()
-        if report is not None:
+        for report in center.new_reports():
+            now = time.monotonic()
             count_checkpoint(report, now - self._checkpointed_at)
-        self._checkpointed_at = now
+            self._checkpointed_at = now
         count_durable(self.pending.durable(center.durable_watermark))
 
     async def _checkpoint_when_due(self) -> None:
+        self._acknowledge()
         center, settings = self.open_center, self._tools.settings
         since = time.monotonic() - self._checkpointed_at
         most = (

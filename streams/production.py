@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from interest_center.client.pushing import open_producer
+from interest_center.core.errors import ConfigurationError
 from interest_center.core.event_decoder import BadEventError
 from interest_center.core.layout import load_state_config
 from interest_center.settings import Settings
 from streams.event_forms import FORMS
 from streams.event_sending import EventSender, Limits
-from streams.event_tables import STDIN, EventTable, format_of, open_table
+from streams.event_tables import EventTable, Row, open_table
+from streams.input_files import STDIN
 from streams.interruption import Interruption
 from streams.real_logs import open_real_log
 from streams.row_events import RowMapping, RowReader
@@ -66,6 +68,11 @@ class ProduceOptions:
     rejects_file: Path | None = None
     restart: bool = False
 
+    @property
+    def name(self) -> str:
+        """Return the name of the input, for people."""
+        return "standard input" if self.path == STDIN else self.path.name
+
     def described(self) -> str:
         """Return every option that changes what is sent, as text."""
         return json.dumps(
@@ -103,11 +110,13 @@ class Production:
         cluster_id, topic_id, _ = topic_identity(settings, settings.events_topic)
         job = Job(fingerprint_of(options.path), options.described(), cluster_id, topic_id)
         self.progress_file = ProgressFile(self._progress_path(), job)
-        if options.restart and self.progress_file.path is not None:
-            self.progress_file.path.unlink(missing_ok=True)
+        if options.restart:
+            self.progress_file.forget()
         self.progress = self.progress_file.load()
         rejects = options.rejects_file or self._beside(REJECTS_SUFFIX)
-        self.rejects = Rejects(rejects, str(options.path), self.progress.rejects_bytes)
+        comes_again = options.restart or self.progress_file.was_there
+        again_from = self.progress.rejects_bytes if comes_again else None
+        self.rejects = Rejects(rejects, str(options.path), again_from)
         self._shown_rejects = 0
 
     def run(self) -> Outcome:
@@ -115,9 +124,13 @@ class Production:
 
         Raises:
             PushError: Kafka cannot be reached or does not acknowledge.
+            ConfigurationError: The input cannot be read on, or the progress not be kept.
         """
         started = time.monotonic()
         producer = open_producer(self._settings, linger_ms=5, batch_size=BATCH_BYTES)
+        # From here on rejects of this run are told from others by their place in the file.
+        self.progress.rejects_bytes = self.rejects.length
+        self.progress_file.save()
         interrupted = False
         with Interruption() as interruption, self._bar() as (bar, task):
             sender = EventSender(
@@ -130,6 +143,8 @@ class Production:
             try:
                 self._send_rows(sender, interruption)
                 sender.finish()
+                # The end of a pipe may be that of its writer, which the same Ctrl-C ended.
+                interruption.check()
                 self.progress.done = True
                 self.progress_file.save()
             except KeyboardInterrupt:
@@ -155,7 +170,7 @@ class Production:
             interruption.allowed = True
             interruption.check()
             pace.wait()
-            row = next(rows, None)
+            row = self._next(rows, sender)
             interruption.allowed = False
             if row is None:
                 return
@@ -168,6 +183,19 @@ class Production:
             else:
                 sender.send(event, form(event))
 
+    def _next(self, rows: Iterator[Row], sender: EventSender) -> Row | None:
+        """Read a row, None at the end; before an input that ends in an error all is saved."""
+        try:
+            return next(rows, None)
+        except ConfigurationError as error:
+            sender.finish()
+            if not self.progress.rows:
+                raise
+            raise ConfigurationError(
+                f"{error.message}; its first {self.progress.rows:,} rows are sent",
+                hint="mend the input and leave those rows out: --restart would send them again",
+            ) from error
+
     def _warn(self, sentence: str, interruption: Interruption) -> None:
         """Show a warning; what waits for Kafka may be interrupted here."""
         self._console.print(sentence, style="yellow")
@@ -177,7 +205,7 @@ class Production:
         options = self._options
         if options.real_log:
             return open_real_log(options.path, options.real_log)
-        return open_table(options.path, format_of(options.path, options.table_format))
+        return open_table(options.path, options.table_format)
 
     def _progress_path(self) -> Path | None:
         """Return where the progress is kept; the standard input has no place of its own."""
@@ -211,7 +239,7 @@ class Production:
         self._shown_rejects += 1
         if self._shown_rejects <= SHOWN_REJECTS:
             self._console.print(
-                f"{self._options.path} row {number}: {bad.detail} ({bad.reason})",
+                f"{self._options.name} row {number}: {bad.detail} ({bad.reason})",
                 style="yellow",
                 markup=False,
                 highlight=False,
@@ -232,7 +260,7 @@ class Production:
         with Progress(
             *columns, console=self._console, disable=not self._console.is_terminal
         ) as bar:
-            yield bar, bar.add_task(self._options.path.name, total=None, rows=0, rejected=0)
+            yield bar, bar.add_task(self._options.name, total=None, rows=0, rejected=0)
 
 
 class RateColumn(TextColumn):

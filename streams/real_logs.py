@@ -9,6 +9,7 @@ import polars as pl
 
 from interest_center.core.errors import ConfigurationError
 from streams.event_tables import FrameTable
+from streams.input_files import STDIN, check_input
 
 _NUMBER = "__number__"
 
@@ -76,6 +77,11 @@ def open_real_log(path: Path, name: str) -> FrameTable:
         ConfigurationError: The file cannot be read or has other columns.
     """
     log = REAL_LOGS[name]
+    if path == STDIN:
+        raise ConfigurationError(
+            f"a {name} log is sorted by time before it is sent", hint="name its file"
+        )
+    check_input(path)
     try:
         frame = pl.read_csv(
             path,
@@ -88,7 +94,7 @@ def open_real_log(path: Path, name: str) -> FrameTable:
         raise ConfigurationError(f"cannot read {path}: {error}") from error
     if set(frame.columns) != set(log.columns):
         raise ConfigurationError(
-            f"{path} has columns {', '.join(frame.columns)}, a {name} log has "
+            f"{path} has columns {', '.join(frame.columns)}, the {name} log has "
             f"{', '.join(log.columns)}"
         )
     if frame.height and _is_cut_short(path, frame, log):

@@ -18,7 +18,6 @@ from interest_center.settings import Settings, load_settings
 EVENTS_MESSAGE_BYTES = 1_048_576
 #: A dead letter holds the whole original record, and says in headers why it is there.
 DEAD_LETTERS_MESSAGE_BYTES = 2_097_152
-CONNECT_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 
 
@@ -122,6 +121,29 @@ def create_topics(settings: Settings) -> list[str]:
     return made
 
 
+def check_topics(settings: Settings) -> None:
+    """Make sure that a worker can trust the topics: append times, retention, dead letters.
+
+    Raises:
+        ConfigurationError: A topic is not there or has another form.
+        KafkaUnreachableError: No broker answers.
+    """
+    admin = open_admin(settings)
+    try:
+        for plan in plans(settings):
+            if _describe(admin, plan.name) is None:
+                raise _missing(plan.name)
+            _check_configuration(admin, plan)
+    finally:
+        admin.close()
+
+
+def _missing(topic: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"topic {topic} is not there", hint="create the topics with `uic topics create`"
+    )
+
+
 def topic_identity(settings: Settings, topic: str) -> tuple[str, str, int]:
     """Return cluster id, topic id and number of partitions of a topic.
 
@@ -136,9 +158,7 @@ def topic_identity(settings: Settings, topic: str) -> tuple[str, str, int]:
     finally:
         admin.close()
     if found is None:
-        raise ConfigurationError(
-            f"topic {topic} is not there", hint="create the topics with `uic topics create`"
-        )
+        raise _missing(topic)
     return cluster_id, str(found["topic_id"]), len(found["partitions"])
 
 
@@ -187,6 +207,11 @@ def _check(admin: KafkaAdminClient, plan: TopicPlan) -> None:
             hint=f"set UIC_PARTITIONS={partitions}, or name another topic; a user's partition "
             "follows from the count, so it is never changed in place",
         )
+    _check_configuration(admin, plan)
+
+
+def _check_configuration(admin: KafkaAdminClient, plan: TopicPlan) -> None:
+    """Refuse a topic whose configuration breaks the protocol."""
     configuration = _configuration(admin, plan.name)
     for name, wanted in plan.fixed.items():
         if configuration[name] != wanted:

@@ -10,7 +10,7 @@ What differs from the driver, and why:
 * A partition has room for so many runs; without room it is not read, which is the back pressure.
 * Group commits are a hint for tools. A commit that fails is logged, never a reason to stop.
 
-Private parts of faust-streaming 0.15.3 and aiokafka 0.14 are used here and nowhere else;
+Private parts of faust-streaming 0.15.3 and aiokafka 0.14 are used here and in ``lenient_records``;
 ``tests/contract/test_faust_private_parts.py`` holds them down.
 """
 
@@ -19,6 +19,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import aiokafka
 import structlog
@@ -29,6 +30,7 @@ from faust.types import TP, ConsumerMessage
 
 from interest_center.core.errors import TruncatedLogError
 from interest_center.settings import Settings
+from streams.lenient_records import keep_fetched_bytes, unpack_leniently
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +52,10 @@ BATCH_CONSUMER_OPTIONS: dict[str, Any] = {
 
 T = TypeVar("T")
 
+keep_fetched_bytes()
+#: Partitions whose next fetch has to be unpacked leniently, by fetcher.
+_LENIENT: WeakKeyDictionary[Fetcher, set[TP]] = WeakKeyDictionary()
+
 
 @dataclass(frozen=True, slots=True)
 class RecordRun:
@@ -67,6 +73,13 @@ class RecordRun:
     start_position: int
     next_position: int
     records: list[Any]
+
+    def until(self, end: int) -> "RecordRun":
+        """Return the run as if the log ended at an offset after its start."""
+        if end >= self.next_position:
+            return self
+        kept = [record for record in self.records if record.offset < end]
+        return RecordRun(self.topic_partition, self.start_position, end, kept)
 
 
 @dataclass(slots=True)
@@ -100,19 +113,33 @@ def take_runs(fetcher: Fetcher, wanted: Mapping[TP, int]) -> list[RecordRun]:
         if held is None:
             continue
         if isinstance(held, FetchError):
-            del fetcher._records[topic_partition]
-            fetcher._notify(fetcher._wait_consume_future)
+            _let_go(fetcher, topic_partition)
             held.check_raise()
             continue
         state = held._assignment.state_value(topic_partition)
         start = state.position if state.has_valid_position else None
-        records = held.getall(max_records)
+        lenient = _LENIENT.setdefault(fetcher, set())
+        if topic_partition in lenient:
+            lenient.discard(topic_partition)
+            unpack_leniently(held)
+        try:
+            records = held.getall(max_records)
+        except UnicodeDecodeError as error:
+            log.warning("header_name_not_utf8", partition=topic_partition.partition, why=str(error))
+            lenient.add(topic_partition)
+            _let_go(fetcher, topic_partition)
+            continue
         if not held.has_more():
-            del fetcher._records[topic_partition]
-            fetcher._notify(fetcher._wait_consume_future)
+            _let_go(fetcher, topic_partition)
         if start is not None and state.has_valid_position and state.position > start:
             runs.append(RecordRun(topic_partition, start, state.position, records))
     return runs
+
+
+def _let_go(fetcher: Fetcher, topic_partition: TP) -> None:
+    """Forget what was fetched of a partition, so that it is fetched on from its position."""
+    del fetcher._records[topic_partition]
+    fetcher._notify(fetcher._wait_consume_future)
 
 
 async def wait_for_runs(

@@ -10,7 +10,7 @@ from interest_center.core.meta import LogIdentity
 from interest_center.stores.memory import MemoryStore
 from streams.copies import StateRules
 
-_NOWHERE = LogIdentity("", "", "", 0)
+_NOWHERE = LogIdentity("", "", "", 1, 0)
 
 
 class WarmUp:

@@ -15,6 +15,7 @@ import uvloop
 from interest_center.core.errors import ConfigurationError, InterestCenterError
 from interest_center.settings import Settings, load_settings, process_settings
 from streams.interest_app import InterestApp, build_app
+from streams.state_lock import StateLock
 
 
 def __getattr__(name: str) -> Any:
@@ -84,11 +85,12 @@ def set_aside(settings: Settings) -> Path | None:
         The new name, None when there was nothing to rename.
 
     Raises:
-        ConfigurationError: It cannot be renamed.
+        ConfigurationError: It cannot be renamed, or a running worker uses it.
     """
     states = settings.states
     if not states.exists():
         return None
+    lock = StateLock(states)
     aside = states.with_name(f"{states.name}.set-aside-{time.strftime('%Y%m%dT%H%M%S')}")
     try:
         states.rename(aside)
@@ -96,6 +98,8 @@ def set_aside(settings: Settings) -> Path | None:
         raise ConfigurationError(
             f"cannot set {states} aside: {error.strerror}", hint="move it away by hand"
         ) from error
+    finally:
+        lock.release()
     return aside
 
 

@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from interest_center.center import CenterOptions
+from interest_center.core.errors import ConfigurationError
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventRules
-from interest_center.core.layout import load_state_config
+from interest_center.core.layout import StateConfig, load_state_config
 from interest_center.settings import Settings
+from interest_center.stores.snapshot_target import SnapshotTarget
 from models.bundle import load_updater
+from models.bundle_files import read_manifest
 from streams.copies import StateRules
 from streams.dead_letters import DeadLetterWriter
 from streams.log_identity import LogReader
@@ -70,20 +73,46 @@ class WorkerTools:
         self.snapshot_thread.shutdown(wait=False)
 
 
+def state_rules(settings: Settings) -> StateConfig:
+    """Return the rules of the states: as configured, else the bundle's own, else the defaults.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used, or the bundle was trained under other
+            rules: its ranker would refuse every state.
+        BundleError: The bundle cannot be used.
+    """
+    if settings.bundle is None:
+        return load_state_config(settings.state_config)
+    trained = read_manifest(settings.bundle).state
+    if settings.state_config is None:
+        return trained
+    config = load_state_config(settings.state_config)
+    if config.fingerprint != trained.fingerprint:
+        raise ConfigurationError(
+            f"the bundle {settings.bundle} was trained under other state rules than "
+            f"{settings.state_config}",
+            hint="unset UIC_STATE_CONFIG to take the bundle's rules, or train with "
+            "`uic train --state-config` on these",
+        )
+    return config
+
+
 def make_tools(settings: Settings, n_partitions: int) -> WorkerTools:
     """Load the rules and the model, and prepare the connections.
 
     Raises:
-        ConfigurationError: The state configuration cannot be used.
+        ConfigurationError: The state configuration or the snapshot URL cannot be used.
         BundleError: The bundle cannot be used.
     """
-    config = load_state_config(settings.state_config)
+    config = state_rules(settings)
     rules = StateRules(
         config=config,
         updater=None if settings.bundle is None else load_updater(settings.bundle),
         options=CenterOptions(hot_users=settings.hot_users, timer=time.perf_counter),
         snapshots_url=settings.snapshots,
     )
+    if settings.snapshots is not None:
+        SnapshotTarget(settings.snapshots)
     return WorkerTools(
         settings,
         rules,

@@ -16,7 +16,7 @@ from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater, Store
 from interest_center.core.records import decode_memory, decode_profile, decode_subsequence
 
-IDENTITY = LogIdentity("cluster", "events", "topic-id", 3)
+IDENTITY = LogIdentity("cluster", "events", "topic-id", 4, 3)
 DAY_MS = 86_400_000
 NOON_MS = 1_700_000_000_000
 

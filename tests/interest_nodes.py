@@ -52,7 +52,10 @@ class Cluster:
         self.views = InterestViews(StateConfig(), updater)
         self.centers = [
             PartitionCenter(
-                MemoryStore(), StateConfig(), updater, LogIdentity("cluster", "events", "id", p)
+                MemoryStore(),
+                StateConfig(),
+                updater,
+                LogIdentity("cluster", "events", "id", N_PARTITIONS, p),
             )
             for p in range(N_PARTITIONS)
         ]

@@ -1,7 +1,9 @@
 """The Litestar application of a worker: routes, errors as JSON, and the OpenAPI page."""
 
 from litestar import Litestar
+from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from interest_center.api.directory import PartitionDirectory
 from interest_center.api.forwarding import Forwarder
@@ -11,6 +13,7 @@ from interest_center.api.routes import ROUTES
 from interest_center.api.views import InterestQueries
 
 MAX_BODY_BYTES = 1 << 20
+USER_PATHS = b"/v1/users/"
 
 DESCRIPTION = """
 Interest states of users, computed from the behavior events in Kafka as they arrive.
@@ -21,7 +24,7 @@ and event time it holds. While a partition is recovering or moving, its users ar
 """
 
 
-def create_api(directory: PartitionDirectory) -> Litestar:
+def create_api(directory: PartitionDirectory) -> ASGIApp:
     """Build the application of one worker.
 
     Args:
@@ -50,4 +53,16 @@ def create_api(directory: PartitionDirectory) -> Litestar:
     app.state.directory = directory
     app.state.queries = queries
     app.state.views = InterestQueries(queries, directory)
-    return app
+    return routed_by_encoded_path(app)
+
+
+def routed_by_encoded_path(app: ASGIApp) -> ASGIApp:
+    """Route user paths as they were sent: an id may hold any character, also an encoded slash."""
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        raw = scope.get("raw_path", b"").partition(b"?")[0]
+        if scope["type"] == ScopeType.HTTP and raw.startswith(USER_PATHS):
+            scope["path"] = raw.decode("ascii", "replace")
+        await app(scope, receive, send)
+
+    return routed

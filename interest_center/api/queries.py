@@ -14,6 +14,7 @@ from interest_center.api.directory import PartitionDirectory
 from interest_center.api.forwarding import Forwarder, Query, Reply
 from interest_center.center import PartitionCenter
 from interest_center.core.errors import BadRequestError, NotReadyError
+from interest_center.core.events import MAX_ID_CHARS
 from interest_center.core.ids import encode_id, partition_of
 from interest_center.core.messages import (
     MSGPACK_MEDIA_TYPE,
@@ -23,10 +24,11 @@ from interest_center.core.messages import (
 )
 from interest_center.query import InterestViews
 
-MAX_ID_CHARS = 256
 MAX_USERS = 1000
 MAX_CATEGORIES = 64
 READ_THREADS = 2
+#: What the owner's status says of a forwarded query.
+RESULTS = {200: "ok", 400: "bad_request", 503: "not_ready"}
 
 T = TypeVar("T")
 
@@ -88,13 +90,24 @@ class StateQueries:
         center = self._directory.center(partition)
         loop = asyncio.get_running_loop()
         ids = [encode_id(user) for user in users]
-        read = await loop.run_in_executor(
-            self._threads, lambda: center.read(ids, categories=categories, memory=memory)
-        )
+        with metrics.QUERY_STAGE_SECONDS.labels("read").time():
+            read = await loop.run_in_executor(
+                self._threads, lambda: center.read(ids, categories=categories, memory=memory)
+            )
         # The partition may have moved while we read; an answer from before that is none.
         if self._directory.center(partition) is not center:
             raise NotReadyError(f"partition {partition} moved during the read")
         return center, read
+
+    async def texts_of(self, center: PartitionCenter, ids: set[int]) -> dict[int, str]:
+        """Return the texts of hashed ids.
+
+        Raises:
+            NotReadyError: The partition was given up meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        with metrics.QUERY_STAGE_SECONDS.labels("texts").time():
+            return await loop.run_in_executor(self._threads, center.texts_of, ids)
 
     async def in_time(self, answer: Awaitable[T]) -> T:
         """Refuse an answer that took so long that another worker may have given a newer one.
@@ -113,7 +126,7 @@ class StateQueries:
         result = "failed"
         try:
             value = await self.in_time(answer)
-            result = "ok"
+            result = RESULTS.get(value.status, "failed") if isinstance(value, Reply) else "ok"
             return value
         except BadRequestError:
             result = "bad_request"
@@ -126,7 +139,8 @@ class StateQueries:
 
     async def ask(self, owner_url: str, query: Query) -> Reply:
         """Ask another worker."""
-        return await self._forwarder.send(owner_url, query)
+        with metrics.QUERY_STAGE_SECONDS.labels("forward").time():
+            return await self._forwarder.send(owner_url, query)
 
     def owner_to_ask(self, partition: int, forwarded: bool) -> str:
         """Return the other worker that owns a partition.
@@ -148,7 +162,7 @@ class StateQueries:
         partition = self.partition(user_id)
         if self._directory.is_mine(partition):
             return await local(partition)
-        return await self._forwarder.send(self.owner_to_ask(partition, forwarded), query)
+        return await self.ask(self.owner_to_ask(partition, forwarded), query)
 
     async def many_users(
         self,
@@ -191,7 +205,7 @@ class StateQueries:
         async def remote(url: str, some: list[str]) -> list[UserState]:
             body = msgspec.msgpack.encode(StatesRequest(some, request.categories, request.memory))
             query = Query("POST", "/v1/states:multiGet", body, MSGPACK_MEDIA_TYPE)
-            reply = accepted(await self._forwarder.send(url, query))
+            reply = accepted(await self.ask(url, query))
             return msgspec.msgpack.decode(reply.body, type=StatesAnswer).states
 
         with metrics.QUERY_SECONDS.labels("multi_get").time():

@@ -1,6 +1,7 @@
 """The routes of a worker, with what the OpenAPI page says about them."""
 
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from litestar import MediaType, Request, Response, get, post
@@ -69,6 +70,18 @@ def as_query(request: AnyRequest) -> Query:
     return Query("GET", path + (f"?{query}" if query else ""))
 
 
+def decoded(part: str, field: str) -> str:
+    """Return what a part of an encoded path stands for.
+
+    Raises:
+        BadRequestError: It is not UTF-8.
+    """
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadRequestError("not UTF-8, percent-encoded", field) from error
+
+
 @get("/v1/users/{user_id:str}/interest", responses=ok(Interest, "The interest state."))
 async def get_interest(
     request: AnyRequest, user_id: UserId, raw_memory: RawMemory = False
@@ -80,6 +93,7 @@ async def get_interest(
     """
     views: InterestQueries = request.app.state.views
     queries: StateQueries = request.app.state.queries
+    user_id = decoded(user_id, "user_id")
     answer = views.interest(user_id, raw_memory, as_query(request), is_forwarded(request))
     return json_or_reply(await queries.counted("interest", answer))
 
@@ -97,6 +111,7 @@ async def get_category(
     """
     views: InterestQueries = request.app.state.views
     queries: StateQueries = request.app.state.queries
+    user_id, category_id = decoded(user_id, "user_id"), decoded(category_id, "category_id")
     answer = views.category(user_id, category_id, as_query(request), is_forwarded(request))
     return json_or_reply(await queries.counted("category", answer))
 

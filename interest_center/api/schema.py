@@ -40,6 +40,7 @@ class Category(msgspec.Struct):
     """A category in which the user has a sub-sequence."""
 
     category_id: str
+    size: int
     last_event_time_ms: int
 
 

@@ -59,7 +59,7 @@ class InterestQueries:
         async def local(partition: int) -> Any:
             center, read = await self._queries.read(partition, [user_id], [category], memory=False)
             stored = read.states[0]
-            texts = center.texts_of(self._views.hashed_ids(stored))
+            texts = await self._queries.texts_of(center, self._views.hashed_ids(stored))
             freshness = freshness_of(partition, read)
             return self._views.category(user_id, category_id, stored, texts, freshness)
 
@@ -92,7 +92,7 @@ class InterestQueries:
         views = self._views
         freshness = freshness_of(partition, read)
         hashed = set().union(*(views.hashed_ids(stored) for stored in read.states))
-        texts = center.texts_of(hashed)
+        texts = await self._queries.texts_of(center, hashed)
         return [
             views.interest(user_id, stored, texts, freshness, raw_memory)
             for user_id, stored in zip(user_ids, read.states, strict=True)

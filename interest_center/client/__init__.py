@@ -6,13 +6,16 @@ from typing import Self
 
 from interest_center.client.asking import WAIT_SECONDS, StateReader, WorkerUnreachableError
 from interest_center.client.pushing import Acknowledgement, EventFields, EventPusher, PushError
+from interest_center.core.errors import BadRequestError, NotReadyError
 from interest_center.settings import Settings, load_settings
 
 __all__ = [
     "Acknowledgement",
+    "BadRequestError",
     "EventFields",
     "EventPusher",
     "InterestClient",
+    "NotReadyError",
     "PushError",
     "StateReader",
     "WorkerUnreachableError",

@@ -1,5 +1,6 @@
 """Asking any interest worker for states, over HTTP."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -8,7 +9,12 @@ import urllib.request
 from collections.abc import Sequence
 from typing import Any
 
-from interest_center.core.errors import BadRequestError, InterestCenterError, NotReadyError
+from interest_center.core.errors import (
+    BadRequestError,
+    ConfigurationError,
+    InterestCenterError,
+    NotReadyError,
+)
 from interest_center.core.events import MAX_ID_CHARS
 
 ANSWER_TIMEOUT_SECONDS = 5.0
@@ -27,10 +33,15 @@ class StateReader:
     Args:
         urls: Interest workers; any of them answers for any user.
         wait_seconds: How long a question waits for a partition that is not ready.
+
+    Raises:
+        ConfigurationError: There is no URL, or one is not ``http://HOST:PORT``.
     """
 
     def __init__(self, urls: Sequence[str], wait_seconds: float = WAIT_SECONDS) -> None:
-        self._urls = [url.strip().rstrip("/") for url in urls]
+        self._urls = [_checked_url(url) for url in urls if url.strip()]
+        if not self._urls:
+            raise ConfigurationError("no worker URL is given", hint=HOW_TO_START_WORKER)
         self._wait_seconds = wait_seconds
         # Workers are neighbours: the proxies of the environment are for the world outside.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -89,12 +100,14 @@ class StateReader:
     def _ask_one(self, url: str, body: bytes | None) -> dict[str, Any]:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         try:
-            with self._opener.open(request, timeout=ANSWER_TIMEOUT_SECONDS) as response:
-                answer: dict[str, Any] = json.load(response)
-                return answer
-        except urllib.error.HTTPError as error:
-            raise _refusal(url, error) from error
-        except (OSError, ValueError) as error:
+            try:
+                with self._opener.open(request, timeout=ANSWER_TIMEOUT_SECONDS) as response:
+                    answer: dict[str, Any] = json.load(response)
+                    return answer
+            except urllib.error.HTTPError as error:
+                raise _refusal(url, error) from error
+        # A worker that dies while it answers leaves half an answer (``IncompleteRead``).
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error or type(error).__name__
             raise WorkerUnreachableError(
                 f"no interest worker answers at {url} ({reason})", hint=HOW_TO_START_WORKER
@@ -105,11 +118,28 @@ def _in_path(text: str, field: str) -> str:
     """Quote an id for a path.
 
     Raises:
-        BadRequestError: It is empty or too long.
+        BadRequestError: It is empty, too long, or no text.
     """
     if not 1 <= len(text) <= MAX_ID_CHARS:
-        raise BadRequestError(f"an id has 1 to {MAX_ID_CHARS} characters", field)
-    return urllib.parse.quote(text, safe="")
+        raise BadRequestError(f"{field} has 1 to {MAX_ID_CHARS} characters", field)
+    try:
+        return urllib.parse.quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise BadRequestError(f"{field} is not text: {error}", field) from error
+
+
+def _checked_url(text: str) -> str:
+    """Return the URL of a worker without a slash at its end.
+
+    Raises:
+        ConfigurationError: It is not ``http://HOST:PORT``.
+    """
+    url = text.strip().rstrip("/")
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"{url!r} is no URL of a worker", hint=f"write it as http://{url or 'HOST:PORT'}"
+        )
+    return url
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> InterestCenterError:
@@ -123,7 +153,11 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> InterestCenterError:
         answer, message = {}, f"status {error.code} without our error body"
     if error.code == 503:
         seconds = answer.get("retry_after_seconds") or error.headers.get("Retry-After") or 1.0
-        return NotReadyError(message, float(seconds))
+        try:
+            return NotReadyError(message, float(seconds))
+        except ValueError:
+            # A proxy may name a date instead of seconds.
+            return NotReadyError(message)
     if error.code == 400:
         return BadRequestError(message, str(answer.get("field", "")))
     return InterestCenterError(f"{url} answered {error.code}: {message}")

@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
@@ -89,12 +89,19 @@ def open_producer(settings: Settings, **options: Any) -> KafkaProducer:
     return producer
 
 
-def check_event(fields: Any) -> BehaviorEvent:
+def check_event(fields: Mapping[str, Any]) -> BehaviorEvent:
     """Make an event of its fields.
 
     Raises:
-        BadRequestError: A field is missing or wrong.
+        BadRequestError: A field is missing, wrong or unknown.
     """
+    unknown = fields.keys() - set(BehaviorEvent.__struct_fields__)
+    if unknown:
+        name = min(unknown)
+        raise BadRequestError(
+            f"an event has no field {name}, it has {', '.join(BehaviorEvent.__struct_fields__)}",
+            name,
+        )
     try:
         event = msgspec.convert(fields, BehaviorEvent)
         # Lone surrogates are text to Python and nothing to UTF-8.
@@ -162,11 +169,15 @@ class EventPusher:
         """Erase everything that is known of a user, as of this place in the topic.
 
         Raises:
-            BadRequestError: The user id is empty or too long.
+            BadRequestError: The user id is empty, too long, or no text.
             PushError: Kafka cannot be reached.
         """
         if not 1 <= len(user_id) <= MAX_ID_CHARS:
-            raise BadRequestError(f"an id has 1 to {MAX_ID_CHARS} characters", "user_id")
+            raise BadRequestError(f"user_id has 1 to {MAX_ID_CHARS} characters", "user_id")
+        try:
+            user_id.encode()
+        except UnicodeEncodeError as error:
+            raise BadRequestError(f"user_id is not text: {error}", "user_id") from error
         return self._send("", user_id, None)
 
     def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> None:
@@ -207,6 +218,8 @@ class EventPusher:
         producer = self._connected()
         self._room.acquire()
         pushed: Future[Acknowledgement] = Future()
+        # What is on its way cannot be called back, also when ``asyncio.wait_for`` gives up on it.
+        pushed.set_running_or_notify_cancel()
 
         def acknowledged(metadata: Any) -> None:
             self._room.release()

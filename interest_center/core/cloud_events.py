@@ -22,7 +22,6 @@ from interest_center.core.events import Headers
 
 SPEC_VERSION = "1.0"
 HEADER_PREFIX = "ce_"
-STRUCTURED_CONTENT_TYPE = b"application/cloudevents+json"
 BATCH_CONTENT_TYPE = b"application/cloudevents-batch+json"
 CONTENT_TYPE = "content-type"
 _MARK = b'"specversion"'

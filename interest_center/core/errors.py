@@ -38,6 +38,17 @@ class StateMismatchError(LogMismatchError):
     """The stored copy follows other rules or another layout: it is not a start, set it aside."""
 
 
+class PartitionCountError(LogMismatchError):
+    """The topic has another number of partitions than the states were computed for."""
+
+    def __init__(self, topic: str, before: int, now: int) -> None:
+        super().__init__(
+            f"topic {topic} has {now} partitions, the states were computed from {before}",
+            hint="a user's partition follows from the count: copy the events to a new topic that "
+            "has the wanted count from the start, and name it by UIC_EVENTS_TOPIC",
+        )
+
+
 class TruncatedLogError(LogMismatchError):
     """The event log no longer holds the next event that the stored state needs."""
 

@@ -13,12 +13,14 @@ class LogIdentity(msgspec.Struct, frozen=True):
         cluster_id: Id of the Kafka cluster.
         topic: Name of the events topic.
         topic_id: Id of the topic; a recreated topic has another one.
+        n_partitions: Partitions of the topic: a user's partition follows from the count.
         partition: Partition of the topic.
     """
 
     cluster_id: str
     topic: str
     topic_id: str
+    n_partitions: int
     partition: int
 
 
@@ -48,6 +50,11 @@ class Counters(msgspec.Struct, frozen=True):
     erased: int = 0
     skipped: int = 0
     start_position: int = 0
+
+    @property
+    def position(self) -> int:
+        """Next offset to consume."""
+        return self.start_position + self.consumed + self.skipped
 
 
 class MetaRecord(msgspec.Struct, frozen=True):

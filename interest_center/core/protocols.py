@@ -27,10 +27,6 @@ class Store(Protocol):
         """Make a consistent copy in ``directory``, which must not exist."""
         ...
 
-    def size_bytes(self) -> int:
-        """Return about how many bytes the store takes on disk."""
-        ...
-
     def close(self) -> None:
         """Release files and locks; a second call does nothing."""
         ...

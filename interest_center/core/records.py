@@ -40,7 +40,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.core.errors import CorruptRecordError
+from interest_center.core.errors import CorruptRecordError, StateMismatchError
 from interest_center.core.layout import LAYOUT_VERSION
 from interest_center.core.meta import MetaRecord
 
@@ -247,8 +247,15 @@ def decode_meta(record: bytes) -> MetaRecord:
     """Decode the meta record.
 
     Raises:
-        CorruptRecordError: The bytes are not a meta record of this layout.
+        StateMismatchError: It was written by a release with another layout.
+        CorruptRecordError: The bytes are not a meta record.
     """
+    if len(record) >= HEADER.size:
+        magic, kind, version, *_ = HEADER.unpack_from(record)
+        if (magic, kind) == (MAGIC, META_KIND) and version != LAYOUT_VERSION:
+            raise StateMismatchError(
+                f"the copy has layout {version}, this release writes {LAYOUT_VERSION}"
+            )
     try:
         return msgspec.msgpack.decode(unseal(META_KIND, record), type=MetaRecord)
     except msgspec.MsgspecError as error:

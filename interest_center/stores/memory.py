@@ -49,10 +49,6 @@ class MemoryStore:
             raise StoreError(f"cannot copy store to {directory}: {error}") from error
         (directory / _COPY_FILE).write_bytes(msgspec.msgpack.encode(records))
 
-    def size_bytes(self) -> int:
-        """Return the bytes of all keys and values."""
-        return sum(len(key) + len(value) for key, value in self._open().items())
-
     def close(self) -> None:
         """Refuse all further calls but this one."""
         self._closed = True

@@ -23,7 +23,6 @@ from interest_center.core.errors import StoreError
 #: Shared by every partition of the process, so that memory does not grow with partitions.
 BLOCK_CACHE_BYTES = 128 << 20
 WRITE_BUFFER_BYTES = 16 << 20
-_SIZE_PROPERTIES = ("rocksdb.total-sst-files-size", "rocksdb.size-all-mem-tables")
 
 
 @cache
@@ -105,11 +104,6 @@ class RocksStore:
         """Make a consistent copy by hard links in ``directory``, which must not exist."""
         with self._our_errors("copy"):
             Checkpoint(self._db).create_checkpoint(str(directory))
-
-    def size_bytes(self) -> int:
-        """Return about how many bytes the store takes on disk."""
-        with self._our_errors("read"):
-            return sum(self._db.property_int_value(name) or 0 for name in _SIZE_PROPERTIES)
 
     def close(self) -> None:
         """Release files and locks; a second call does nothing."""

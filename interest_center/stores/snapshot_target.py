@@ -21,11 +21,12 @@ import msgspec
 import structlog
 from fsspec.spec import AbstractFileSystem
 
-from interest_center.core.errors import CorruptRecordError
+from interest_center.core.errors import ConfigurationError, CorruptRecordError
 from interest_center.core.meta import LogIdentity, MetaRecord
 
 log = structlog.get_logger(__name__)
 
+MANIFEST_SUFFIX = ".json"
 _PIECE_BYTES = 1 << 20
 
 
@@ -61,6 +62,9 @@ class SnapshotTarget:
 
     Args:
         url: Fsspec URL or local path.
+
+    Raises:
+        ConfigurationError: There is no such kind of target here.
     """
 
     def __init__(self, url: str) -> None:
@@ -96,7 +100,7 @@ class SnapshotTarget:
             (
                 f"{manifest.meta.watermark:020d}",
                 f"{manifest.created_ms:015d}",
-                secrets.token_hex(4) + ".json",
+                secrets.token_hex(4) + MANIFEST_SUFFIX,
             )
         )
         named = msgspec.structs.replace(
@@ -112,6 +116,8 @@ class SnapshotTarget:
         folder = self._manifests(identity) if identity else f"{self._root}/manifests"
         found, complete = [], True
         for path in self._paths(folder):
+            if not path.endswith(MANIFEST_SUFFIX):
+                continue
             try:
                 found.append(_manifest(self._fs, path))
             except FileNotFoundError:
@@ -120,6 +126,11 @@ class SnapshotTarget:
                 complete = False
                 log.warning("snapshot_manifest_unreadable", path=path, error=str(error))
         return found, complete
+
+    def half_written_manifests(self) -> list[str]:
+        """Return what interrupted writers left among the manifests."""
+        paths = self._paths(f"{self._root}/manifests")
+        return [path for path in paths if not path.endswith(MANIFEST_SUFFIX)]
 
     def remove(self, path: str) -> bool:
         """Remove a manifest or a file; False when it was gone."""
@@ -174,7 +185,14 @@ def _manifest(fs: AbstractFileSystem, path: str) -> SnapshotManifest:
 
 
 def _file_system(url: str) -> tuple[AbstractFileSystem, str]:
-    found: tuple[Any, str] = fsspec.url_to_fs(url)
+    try:
+        found: tuple[Any, str] = fsspec.url_to_fs(url)
+    except (ImportError, ValueError, OSError) as error:
+        raise ConfigurationError(
+            f"snapshots cannot be kept at {url}: {error}",
+            hint="install the package that fsspec needs for it (s3fs for s3:, gcsfs for gs:), "
+            "or correct UIC_SNAPSHOT_URL",
+        ) from error
     return found
 
 

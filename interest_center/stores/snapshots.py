@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 7
+#: Of directories that are removed when their work is done; a kill leaves them behind.
+SCRATCH_PREFIX = "snapshot-scratch-"
 #: RocksDB writes these anew wherever a copy is opened.
 _NOT_STATE = ("LOG", "LOCK")
 #: Hashes of table files, which never change; by device, inode, size and time.
@@ -165,7 +167,7 @@ class Snapshots:
             for hashed in manifest.files.values():
                 unnamed.pop(hashed, None)
         n_files = 0
-        for path in unnamed.values():
+        for path in (*unnamed.values(), *self._target.half_written_manifests()):
             modified_ms = self._target.modified_ms(path)
             if modified_ms is not None and modified_ms < now_ms - DAY_MS:
                 n_files += self._target.remove(path)
@@ -231,7 +233,7 @@ def _hash(path: Path) -> str:
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
     """Give a directory that is removed again."""
-    folder = parent / f"snapshot-scratch-{secrets.token_hex(4)}"
+    folder = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}"
     folder.mkdir(parents=True)
     try:
         yield folder

@@ -53,7 +53,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         store = RocksStore(Path(scratch) / "s") if given.store == "rocksdb" else MemoryStore()
         options = CenterOptions(hot_users=given.hot_users, timer=time.perf_counter)
-        center = PartitionCenter(store, StateConfig(), None, LogIdentity("c", "t", "i", 0), options)
+        center = PartitionCenter(
+            store, StateConfig(), None, LogIdentity("c", "t", "i", 1, 0), options
+        )
         rates, apply_rates, clock = [], [], time.thread_time if given.cpu else time.perf_counter
         for _ in range(given.rounds):
             events = columns(

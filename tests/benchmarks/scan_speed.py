@@ -112,7 +112,7 @@ def measure_engine(
     for name, draw in distributions(n_users).items():
         with tempfile.TemporaryDirectory() as directory:
             store = RocksStore(Path(directory) / "store")
-            identity = LogIdentity("benchmark", "events", "benchmark", 0)
+            identity = LogIdentity("benchmark", "events", "benchmark", 1, 0)
             center = PartitionCenter(store, StateConfig(), updater, identity)
             log = Log(draw)
             # Made ahead: decoding is measured elsewhere.

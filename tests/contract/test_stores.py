@@ -83,12 +83,6 @@ def test_a_copy_needs_a_directory_of_its_own(store: Store, tmp_path: Path) -> No
         store.checkpoint(tmp_path / "taken")
 
 
-def test_size_grows_with_the_records(store: Store) -> None:
-    before = store.size_bytes()
-    store.write([(b"%d" % i, bytes(1000)) for i in range(100)], [])
-    assert store.size_bytes() > before + 50_000
-
-
 def test_a_closed_store_refuses_and_may_be_closed_again(store: Store) -> None:
     store.close()
     store.close()

@@ -10,6 +10,7 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.settings import Settings, load_settings
 from streams.topics import (
     KafkaUnreachableError,
+    check_topics,
     create_topics,
     describe_topics,
     open_admin,
@@ -67,6 +68,27 @@ def test_another_timestamp_type_is_refused(settings: Settings) -> None:
     admin.close()
     with pytest.raises(ConfigurationError, match=r"message\.timestamp\.type=CreateTime"):
         create_topics(settings)
+
+
+def test_a_worker_trusts_no_topic_of_another_form(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="is not there"):
+        check_topics(settings)
+    create_topics(settings)
+    check_topics(settings)
+    admin = open_admin(settings)
+    admin.delete_topics([settings.dead_letters_topic])
+    with pytest.raises(ConfigurationError, match=f"{settings.dead_letters_topic} is not there"):
+        check_topics(settings)
+    admin.close()
+
+
+def test_a_worker_refuses_timestamps_of_the_sender(settings: Settings) -> None:
+    admin = open_admin(settings)
+    form = {"num_partitions": 3, "replication_factor": 1}
+    admin.create_topics({settings.events_topic: form}, wait_for_metadata=True)
+    admin.close()
+    with pytest.raises(ConfigurationError, match="CreateTime"):
+        check_topics(settings)
 
 
 def test_a_missing_topic_and_a_missing_broker_say_what_to_do(settings: Settings) -> None:

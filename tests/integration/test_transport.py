@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
+from kafka import KafkaProducer
 
 from streams.transport import RecordRun, wait_for_runs
 
@@ -137,3 +139,56 @@ async def test_a_position_that_the_log_does_not_hold_is_an_error(
     consumer.seek(TopicPartition(topic, 0), 1000)
     with pytest.raises(OffsetOutOfRangeError):
         await wait_for_runs(consumer._fetcher, {TP(topic, 0): 10}, 5.0, asyncio.Event())
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_compression_is_read(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer, codec: str
+) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, compression_type=codec)
+    await producer.start()
+    await producer.send_and_wait(topic, b"squeezed" * 100, partition=0)
+    await producer.stop()
+    (run,) = await read_to(consumer, topic, 1, 10)
+    assert [record.value for record in run.records] == [b"squeezed" * 100]
+
+
+class OddName(str):
+    """A header name that librdkafka would send as it is: bytes that are no text."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"trace\xff"
+
+
+@pytest.mark.parametrize("codec", [None, "lz4"])
+async def test_a_header_name_that_is_no_text_does_not_stop_the_partition(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer, codec: str | None
+) -> None:
+    await send(kafka, topic, [b"aborted"], "abort")
+    await send(kafka, topic, [b"%d" % n for n in range(5)])
+    producer = KafkaProducer(
+        bootstrap_servers=kafka, compression_type=codec, linger_ms=100, batch_size=1 << 16
+    )
+    for n in range(5, 8):
+        headers = [("fine", b"1"), (OddName("odd"), b"2")] if n == 6 else []
+        producer.send(topic, b"%d" % n, partition=0, headers=headers)
+    producer.close()
+    await send(kafka, topic, [b"8", b"9"], "commit")
+    end = 2 + 8 + 3
+    for most in (100, 2):
+        runs = await read_to(consumer, topic, end, most)
+        check_continuous(runs)
+        records = [record for run in runs for record in run.records]
+        assert [record.value for record in records] == [b"%d" % n for n in range(10)]
+        assert records[6].headers == (("fine", b"1"), ("trace\\xff", b"2"))
+
+
+def test_a_run_ends_where_it_is_told_to() -> None:
+    @dataclass
+    class At:
+        offset: int
+
+    run = RecordRun(TP("t", 0), 3, 20, [At(3), At(9), At(12)])
+    assert run.until(20) is run
+    assert run.until(10) == RecordRun(TP("t", 0), 3, 10, [At(3), At(9)])
+    assert run.until(9).records == [At(3)]

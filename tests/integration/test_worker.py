@@ -116,6 +116,27 @@ def test_bad_records_go_to_the_dead_letters_and_the_stream_goes_on(
     assert headers["topic"] == worker_settings.events_topic.encode()
 
 
+def test_a_worker_that_waits_for_its_dead_letters_ends_when_told(
+    worker_settings: Settings, sender: Sender, start
+) -> None:
+    sender.send(100)
+    worker = start().wait_ready()
+    admin = open_admin(worker_settings)
+    admin.delete_topics([worker_settings.dead_letters_topic])
+    admin.close()
+    with sender.producer() as producer:
+        producer.send(worker_settings.events_topic, key=b"user-1", value=b"not json")
+    sender.send(100)
+    wait_until(lambda: "dead_letters_wait" in worker.output(), "a wait for the dead letters", 90)
+    assert worker.stop() == 0, worker.output()
+    assert "Traceback" not in worker.output()
+    create_topics(worker_settings)
+    worker = start().wait_ready()
+    worker.wait_level()
+    sender.check(worker.url)
+    assert worker.counters()["dead_lettered"] == 1
+
+
 def test_transactions_are_read_when_committed_and_skipped_when_aborted(
     worker_settings: Settings, sender: Sender, start
 ) -> None:
@@ -232,6 +253,31 @@ def test_http_tells_what_is_wrong_and_what_it_can_do(sender: Sender, start) -> N
     )
 
 
+def send_bad(sender: Sender, count: int) -> int:
+    """Send records that are no events, to all partitions."""
+    with sender.producer() as producer:
+        for number in range(count):
+            key = f"user-{number}".encode()
+            producer.send(sender.settings.events_topic, key=key, value=b"no event")
+    return count
+
+
+def letter_places(settings: Settings) -> set[tuple[bytes, bytes]]:
+    """Return the distinct places that the dead letters name."""
+    consumer = KafkaConsumer(
+        settings.dead_letters_topic,
+        bootstrap_servers=settings.bootstrap_servers,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=3000,
+    )
+    places = set()
+    for letter in consumer:
+        headers = dict(letter.headers)
+        places.add((headers["partition"], headers["offset"]))
+    consumer.close()
+    return places
+
+
 def memories(worker: WorkerProcess, users: list[str]) -> dict[str, list[float] | None]:
     """Return the memory of each user, None where none is served."""
     answers = {
@@ -263,8 +309,12 @@ def test_a_new_bundle_builds_its_memory_beside_the_old_and_never_reads_the_other
 
     worker = start(bundle=second, snapshot_url="off").wait_ready()
     seen = []
+    n_bad = 0
 
     def is_built() -> bool:
+        nonlocal n_bad
+        # Whichever copy meets it first, it has to be in the topic.
+        n_bad += send_bad(sender, 20)
         seen.append(memories(worker, users))
         return all(one["phase"] == "ready" for one in worker.partitions())
 
@@ -277,6 +327,8 @@ def test_a_new_bundle_builds_its_memory_beside_the_old_and_never_reads_the_other
     sender.send(500)
     worker.wait_level()
     sender.check(worker.url)
+    assert worker.counters()["dead_lettered"] == n_bad
+    assert len(letter_places(sender.settings)) == n_bad
     assert worker.stop() == 0, worker.output()
     worker = start(bundle=second, snapshot_url="off").wait_ready()
     assert all(one["phase"] == "ready" for one in worker.partitions())

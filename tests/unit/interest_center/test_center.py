@@ -291,7 +291,7 @@ def test_a_copy_of_another_log_or_other_rules_is_no_start() -> None:
     center = make_center(store)
     center.apply(make_batch([make_event()]))
     center.checkpoint()
-    foreign = LogIdentity("cluster", "events", "recreated", 3)
+    foreign = LogIdentity("cluster", "events", "recreated", 4, 3)
     with pytest.raises(LogMismatchError, match="recreated"):
         PartitionCenter(store, StateConfig(), None, foreign)
     with pytest.raises(StateMismatchError, match="configuration"):
@@ -346,3 +346,31 @@ def test_reads_between_slices_are_prefixes() -> None:
         twin.apply(events[:at])
         assert center.read([1]).watermark == at
         assert_equal_states(center, twin, updater)
+
+
+def test_every_checkpoint_is_told_once_whoever_asked_for_it(tmp_path: Path) -> None:
+    center = make_center(RocksStore(tmp_path / "store"))
+    center.apply(make_batch([make_event(1)]))
+    center.take_snapshot_copy(tmp_path / "copy")
+    center.apply(make_batch([make_event(2)], 1))
+    report = center.checkpoint()
+    assert [told.watermark for told in center.new_reports()] == [1, 2]
+    assert report is not None
+    assert report.watermark == 2
+    assert center.new_reports() == []
+    center.close()
+
+
+def test_counters_never_wait_and_belong_together() -> None:
+    center = make_center(MemoryStore())
+    center.apply(make_batch([make_event(1), make_event(2)], offsets=[3, 9], start=0))
+    with center._lock:
+        counters = center.counters
+    assert (counters.position, counters.consumed, counters.skipped) == (10, 2, 8)
+
+
+def test_texts_of_a_closed_center_are_refused_not_guessed() -> None:
+    center = make_center(MemoryStore())
+    center.close()
+    with pytest.raises(NotReadyError):
+        center.texts_of([1 << 63])

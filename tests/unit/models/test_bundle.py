@@ -11,8 +11,9 @@ import pytest
 
 from interest_center.core.errors import BundleError, ConfigurationError
 from interest_center.core.layout import StateConfig
-from models.bundle import load_bundle, load_updater, untrained_bundle
-from models.bundle_files import MANIFEST, read_manifest
+from models import bundle_files
+from models.bundle import load_bundle, load_state_rules, load_updater, untrained_bundle
+from models.bundle_files import MANIFEST, Manifest, read_manifest
 from models.vocabulary import Vocabulary
 
 
@@ -50,8 +51,9 @@ def test_a_bundle_without_memory_has_no_updater(tmp_path: Path) -> None:
 
 def test_the_worker_side_imports_no_torch(directory: Path) -> None:
     program = (
-        "import sys, pathlib, models.bundle as b;"
-        f"assert b.load_updater(pathlib.Path({str(directory)!r})).row_floats == 325;"
+        f"import sys, pathlib, models.bundle as b; d = pathlib.Path({str(directory)!r});"
+        "assert b.load_updater(d).row_floats == 325;"
+        "assert b.load_state_rules(d).n_behaviors == 100;"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[3])
@@ -118,6 +120,55 @@ class TestDamage:
         with pytest.raises(BundleError, match="unheard"):
             load(directory)
 
+    @pytest.mark.parametrize(
+        ("part", "field", "value"),
+        [
+            ("config", "attention_weighting", "softmax"),
+            ("config", "n_pages", 7),
+            ("state", "late_after_ms", 5),
+            ("state", "memory_types", ["click"]),
+            (None, "fingerprint", "0123456789abcdef"),
+            (None, "memory_fingerprint", "0123456789abcdef"),
+            (None, "memory_fingerprint", ""),
+        ],
+    )
+    def test_an_edited_manifest(
+        self, load, directory: Path, part: str | None, field: str, value: object
+    ) -> None:
+        values = json.loads((directory / MANIFEST).read_text())
+        edited = values if part is None else values[part]
+        assert edited[field] != value
+        edited[field] = value
+        (directory / MANIFEST).write_text(json.dumps(values))
+        with pytest.raises(BundleError, match="fingerprint of"):
+            load(directory)
+
+
+@pytest.mark.parametrize("load", [load_updater, load_bundle])
+def test_a_bundle_is_read_while_it_is_replaced(
+    load, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest is the old one, then its weights are gone: the new bundle is read."""
+    replaced = []
+
+    def read_and_replace(where: Path) -> Manifest:
+        manifest = read_manifest(where)
+        if not replaced:
+            replaced.append(untrained_bundle(where, seed=1))
+        return manifest
+
+    monkeypatch.setattr(bundle_files, "read_manifest", read_and_replace)
+    found = load(directory)
+    expected = replaced[0].memory_fingerprint
+    memory = found.fingerprint if load is load_updater else found.memory_fingerprint
+    assert f"{memory:016x}" == expected
+
+
+def test_a_directory_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot write to"):
+        untrained_bundle(tmp_path / "file" / "bundle")
+
 
 def test_overwriting_leaves_one_weights_file_and_a_whole_bundle(directory: Path) -> None:
     before = load_bundle(directory).fingerprint
@@ -142,9 +193,9 @@ def test_scores_follow_the_fingerprint_of_the_state_rules(tmp_path: Path) -> Non
     one = untrained_bundle(tmp_path / "a", state=StateConfig())
     two = untrained_bundle(tmp_path / "b", state=StateConfig(memory_types=("click",)))
     assert one.fingerprint != two.fingerprint
-    # The memory's weights are the same; which events feed it is the state's own fingerprint.
+    # The memory's weights are the same; which events feed it is in the state rules.
     assert one.memory_fingerprint == two.memory_fingerprint
-    assert one.state_fingerprint != two.state_fingerprint
+    assert load_state_rules(tmp_path / "b") == StateConfig(memory_types=("click",))
     assert msgspec.json.decode((tmp_path / "b" / MANIFEST).read_bytes())["state"]["memory_types"]
 
 

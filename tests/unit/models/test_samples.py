@@ -95,6 +95,34 @@ def test_late_events_are_left_out_as_the_worker_does() -> None:
     )
     data = point_in_time(events, make_samples([(1, 5, 99 * HOUR)]), STATE)
     assert seen(data, 0)[0] == [10, 11, 13]
+    assert (data.n_late_events, data.n_duplicate_events) == (1, 0)
+
+
+def test_an_event_id_counts_once_as_long_as_it_is_remembered() -> None:
+    rows = [
+        (1, 10, 1, 1),
+        (1, 11, 1, 2),
+        (2, 12, 1, 2),
+        (1, 13, 1, 3),
+        (1, 14, 1, 4),
+        (1, 15, 1, 5),
+    ]
+    events = replace(make_events(rows), event_ids=np.array([5, 5, 5, 6, 7, 5], np.uint64))
+    samples = make_samples([(1, 5, 99), (2, 6, 99)])
+    data = point_in_time(events, samples, STATE)
+    assert [seen(data, k)[0] for k in range(2)] == [[10, 13, 14], [12]]
+    assert data.n_duplicate_events == 2
+    short = point_in_time(events, samples, StateConfig(n_event_ids=2))
+    assert seen(short, 0)[0] == [10, 13, 14, 15]
+    assert short.n_duplicate_events == 1
+
+
+def test_samples_without_any_history_are_counted() -> None:
+    events = make_events([(1, 10, 1, 100), (2, 11, 7, 100)])
+    samples = make_samples([(1, 5, 100), (1, 6, 101), (1, 7, 101), (2, 6, 200), (3, 7, 999)])
+    data = point_in_time(events, samples, STATE)
+    assert data.n_samples_without_history == 3
+    assert data.has_history.tolist() == [False, True, False, False]
 
 
 def test_samples_of_one_moment_are_one_request_and_keep_their_rows() -> None:
@@ -116,11 +144,16 @@ def test_equals_a_plain_loop_on_random_logs(seed: int) -> None:
     times[rng.integers(0, n, 3)] = [-(2**40), 2**44, 0]
     users, items, types = rng.integers(1, 8, n), rng.integers(1, 50, n), rng.integers(1, 8, n)
     rows = list(zip(users.tolist(), items.tolist(), types.tolist(), times.tolist(), strict=True))
+    state = StateConfig(n_event_ids=4)
+    ids = rng.integers(0, 40, n)
+    events = replace(make_events(rows), event_ids=ids.astype(np.uint64))
     shown = [
         (int(rng.integers(1, 10)), int(rng.integers(1, 50)), int(rng.integers(0, 220)) * HOUR)
         for _ in range(60)
     ]
-    data = point_in_time(make_events(rows), make_samples(shown), STATE)
+    data = point_in_time(events, make_samples(shown), state)
+    assert data.n_duplicate_events > 5
+    assert data.n_late_events > 5
     dislike = 1 + STATE.event_types.index("dislike")
     found = {}
     for k in range(len(data.requests.users)):
@@ -128,12 +161,14 @@ def test_equals_a_plain_loop_on_random_logs(seed: int) -> None:
             found[int(row)] = seen(data, k)
     for row, (user, _, time_ms) in enumerate(shown):
         newest, expected = None, []
-        for event_user, item, kind, event_time in rows:
-            if event_user != user:
+        remembered: list[int] = []
+        for (event_user, item, kind, event_time), event_id in zip(rows, ids.tolist(), strict=True):
+            if event_user != user or event_id in remembered[-4:]:
                 continue
             if newest is not None and event_time < newest - STATE.late_after_ms:
                 continue
             newest = event_time if newest is None else max(newest, event_time)
+            remembered.append(event_id)
             if newest >= time_ms:
                 break
             if kind != dislike:

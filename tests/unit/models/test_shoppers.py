@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from interest_center.core.errors import ConfigurationError
 from models.shopper_interests import draw_items
 from models.shopper_world import CATEGORY_NAMES, CLICK, DEPARTMENTS, NO_ITEM, Impressions, World
-from models.shoppers import Shoppers, iterate_events
+from models.shoppers import Shoppers
 from models.simulate import Simulation, probability_with_last, simulate, simulate_walk
 
 SEED = 5
@@ -198,12 +198,6 @@ def test_three_clicks_in_a_category_raise_it() -> None:
         shoppers.histories.append(rows, clicked, categories, types, time_ms + 1_000 * k)
     after = world.click_probability(shoppers.histories.sums(rows), shown)
     assert (after > 1.3 * before).all(axis=1).sum() >= 80
-
-
-def test_streamed_events_are_the_rows_of_the_table(simulation: Simulation) -> None:
-    first = [event for event, _ in zip(iterate_events(simulation.walk), range(50), strict=False)]
-    columns = ["event_id", "user_id", "item_id", "category_id", "event_type", "event_time_ms"]
-    assert [tuple(event) for event in first] == simulation.events_table()[:50][columns].rows()
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])

@@ -11,23 +11,26 @@ from models.ctr_model import CtrConfig, default_config
 from models.memory_states import memories_at
 from models.samples import PointInTime, point_in_time
 from models.tables import NO_PAGE, TEST, TRAIN, VALIDATION, Events, Samples
-from models.training import Trainer, TrainingOptions, make_vocabulary, updater_of
+from models.training import Trainer, make_vocabulary, updater_of
+from models.training_options import Progress, TrainingOptions
 
 STATE = StateConfig()
 OPTIONS = TrainingOptions(
-    epochs=3, learning_rate=0.01, requests_at_once=32, average_over=20, window=6, plain_epochs=0
+    epochs=3, learning_rate=0.01, requests_at_once=32, average_over=20, window=6
 )
 
 
-def make_log(n_users: int = 60, seed: int = 5) -> tuple[Events, Samples]:
-    """Users who like one category each: they click it, and it is all that they did before."""
+def make_log(
+    n_users: int = 60, seed: int = 5, loved_share: float = 0.8
+) -> tuple[Events, Samples]:
+    """Users who like one category each: they click it, and it is most of what they did before."""
     rng = np.random.default_rng(seed)
     rows, shown = [], []
     for user in range(1, n_users + 1):
         loved = int(rng.integers(1, 5))
         for k in range(40):
             now = 1000 * user + 20 * k
-            category = loved if rng.random() < 0.8 else int(rng.integers(1, 5))
+            category = loved if rng.random() < loved_share else int(rng.integers(1, 5))
             rows.append((user, 10 * category + int(rng.integers(0, 10)), category, now))
             if k >= 8 and k % 3 == 0:
                 for candidate in (1, 2, 3, 4):
@@ -84,16 +87,19 @@ def test_a_planted_preference_is_learnt(data: PointInTime, model: str) -> None:
     assert (trained.updater is None) == (model == "din")
 
 
-def test_memory_alone_learns_it_too(data: PointInTime) -> None:
-    """With a ring of one behavior, what is known of a user lies in the memory."""
+def test_memory_alone_learns_it_too() -> None:
+    """With a ring of one behavior that may be any, what is known of a user lies in the memory."""
+    data = point_in_time(*make_log(loved_share=0.6), STATE)
     figures = {}
     for model in ("din", "din+mimn"):
         config = replace(make_config(model), history_length=1)
-        options = replace(OPTIONS, memory_dropout=0.1, epochs=8, patience=8)
+        options = replace(
+            OPTIONS, memory_dropout=0.1, epochs=9, patience=9, decay=0.9, requests_at_once=16
+        )
         trainer = Trainer(data, make_vocabulary(data), config, options)
         trained = trainer.train()
         figures[model] = trained.epochs[trained.best]["auc"]
-    assert figures["din+mimn"] > figures["din"] + 0.01
+    assert figures["din+mimn"] > figures["din"] + 0.1
 
 
 def test_training_reads_the_memory_that_the_scan_serves(data: PointInTime) -> None:
@@ -183,3 +189,68 @@ def test_vocabulary_holds_nothing_that_only_the_future_shows(data: PointInTime) 
         first = memory.starts[requests.users[k]]
         allowed |= set(memory.items[first : first + requests.memory_positions[k]].tolist())
     assert known == allowed
+
+
+def shares_of(items: torch.Tensor, categories: torch.Tensor, mask: torch.Tensor) -> list[float]:
+    """Return how many of the real rows have no item, no category, and no category but an item."""
+    no_item, no_category = (items == 0)[mask], (categories == 0)[mask]
+    found = (no_item, no_category, no_category & ~no_item)
+    return [float(rows.double().mean()) for rows in found]
+
+
+def test_half_of_the_hidden_items_hide_their_category_everywhere(data: PointInTime) -> None:
+    """Candidates, ring and the window of the memory: both unknown rows are met."""
+    trainer = make_trainer(data, "din+mimn", unknown_share=0.4)
+    chosen = np.arange(len(data.requests.users))
+    batch, _ = trainer.tensors.batch(chosen, 0.4, trainer.rng)
+    ends = data.requests.memory_positions[chosen]
+    begins = np.maximum(ends - 6, 0)
+    items, categories = trainer._events_of(chosen, begins, ends)
+    inside = torch.from_numpy(np.arange(items.shape[1]) < (ends - begins)[:, None])
+    for shown in (
+        (batch.candidate_items, batch.candidate_categories, batch.candidate_mask),
+        (batch.items, batch.categories, batch.mask),
+        (items, categories, inside),
+    ):
+        # Some items are unknown to begin with.
+        no_item, no_category, category_alone = shares_of(*shown)
+        assert 0.36 < no_item < 0.48
+        assert no_category == pytest.approx(0.2, abs=0.04)
+        assert category_alone == 0
+
+
+def test_both_unknown_rows_are_trained(data: PointInTime) -> None:
+    trainer = make_trainer(data, "din", epochs=1, embedding_decay=0.0)
+    tables = (trainer.model.item_table.weight, trainer.model.category_table.weight)
+    before = [table[0].detach().clone() for table in tables]
+    trainer.train()
+    for table, untrained in zip(tables, before, strict=True):
+        assert float((table[0] - untrained).detach().abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("model", ["din", "din+mimn"])
+def test_progress_counts_all_the_work(data: PointInTime, model: str) -> None:
+    counts = {"requests": 0, "memories": 0, "validated": 0, "epochs": 0}
+
+    def counter(name: str) -> object:
+        def count(k: int) -> None:
+            counts[name] += k
+
+        return count
+
+    trainer = make_trainer(data, model, epochs=2)
+    trainer.train(
+        Progress(
+            counter("requests"),
+            counter("memories"),
+            counter("validated"),
+            lambda _epoch, _figures: counter("epochs")(1),
+        )
+    )
+    n = 2 * len(trainer.train_requests)
+    assert counts == {
+        "requests": n,
+        "memories": n if model == "din+mimn" else 0,
+        "validated": 2 * len(trainer.validation_requests),
+        "epochs": 2,
+    }

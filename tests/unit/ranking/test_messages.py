@@ -4,7 +4,7 @@ import pytest
 from ranking_requests import MALFORMED, TIME_MS, event_with, request_with
 
 from interest_center.core.errors import BadRequestError
-from ranking.messages import RankRequest, Trigger, decode_request
+from ranking.messages import MAX_SEARCHED_BYTES, RankRequest, Trigger, decode_request
 
 
 @pytest.mark.parametrize(("body", "field"), MALFORMED.values(), ids=MALFORMED)
@@ -34,7 +34,7 @@ def test_a_full_request_is_read() -> None:
         events=[event_with(), event_with(event_type="cart", category_id="c")],
     )
     request = decode_request(body)
-    assert request.has_bids
+    assert [candidate.bid for candidate in request.candidates] == [0.5, 0]
     assert request.trigger_item == Trigger("9", "c")
     assert request.candidates[1].item_id == "zwei-ß"
     assert [event.event_type for event in request.events] == ["click", "cart"]
@@ -43,10 +43,21 @@ def test_a_full_request_is_read() -> None:
 def test_the_shortest_request_is_read() -> None:
     request = decode_request(request_with())
     assert isinstance(request, RankRequest)
-    assert not request.has_bids
+    assert [candidate.bid for candidate in request.candidates] == [None, None]
     assert request.trigger_item is None
     assert request.top_k is None
 
 
 def test_a_trigger_may_be_an_item_id() -> None:
     assert decode_request(request_with(trigger="9")).trigger_item == Trigger("9")
+
+
+def test_a_number_that_json_lacks_is_looked_for_in_small_bodies_only() -> None:
+    """The search takes the event loop: megabytes would keep it from all other requests."""
+    body = request_with(candidates=[{"item_id": "1", "bid": float("nan")}])
+    fields = {}
+    for size in (MAX_SEARCHED_BYTES, MAX_SEARCHED_BYTES + 1):
+        with pytest.raises(BadRequestError) as refused:
+            decode_request(body + b" " * (size - len(body)))
+        fields[size] = refused.value.field
+    assert list(fields.values()) == ["candidates[0].bid", "body"]

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from stored_states import Did, Known, make_user_state
 
 from interest_center.core.errors import BundleError
 from interest_center.core.ids import encode_id
 from models.bundle import Bundle
-from ranking.catalog import BundleCatalog
 from ranking.history import HistoryReader
 from ranking.messages import Candidate, RankRequest, Trigger
 from ranking.ranker import answer_of, order, rank_inputs
@@ -65,7 +65,7 @@ def test_inputs_hold_what_was_sent(bundle: Bundle) -> None:
         trigger=Trigger("9", "8"),
         page=3,
     )
-    inputs = rank_inputs(request, reader.read(state), BundleCatalog(), TIME_MS)
+    inputs = rank_inputs(request, reader.read(state), TIME_MS)
     assert inputs.candidate_items.tolist() == [1, encode_id("two")]
     assert inputs.candidate_categories.tolist() == [0, encode_id("c")]
     assert (inputs.trigger_item, inputs.trigger_category) == (9, 8)
@@ -75,15 +75,19 @@ def test_inputs_hold_what_was_sent(bundle: Bundle) -> None:
     assert inputs.behavior_types.tolist() == [2, 1]
 
 
-def test_a_catalog_fills_only_what_was_not_sent(bundle: Bundle) -> None:
-    class Nines:
-        def categories_of(self, items: np.ndarray) -> np.ndarray:
-            return np.full(len(items), 9, np.uint64)
-
-    history = HistoryReader(bundle.state, None).missing("state_timeout")
-    request = RankRequest("u1", [Candidate("1"), Candidate("2", "4")])
-    inputs = rank_inputs(request, history, Nines(), TIME_MS)
-    assert inputs.candidate_categories.tolist() == [9, 4]
+@pytest.mark.parametrize("n", [2, 3, 130, 257])
+def test_unknown_items_of_one_category_are_ordered_by_their_ids(bundle: Bundle, n: int) -> None:
+    items = [f"new-{i}" for i in range(n)]
+    np.random.default_rng(n).shuffle(items)
+    history = HistoryReader(bundle.state, bundle.updater).read(
+        make_user_state("u1", Known([Did("5", "7", 2), Did("x", None)]))
+    )
+    request = RankRequest("u1", [Candidate(item, "7") for item in items])
+    probabilities = bundle.ranker.score(rank_inputs(request, history, TIME_MS))
+    ordered = [item.item_id for item in order(request.candidates, probabilities, None)]
+    assert ordered == sorted(items)
+    bids = [replace(candidate, bid=0.3) for candidate in request.candidates]
+    assert [item.item_id for item in order(bids, probabilities, None)] == sorted(items)
 
 
 def test_an_answer_says_how_old_its_state_is(bundle: Bundle) -> None:

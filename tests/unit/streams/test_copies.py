@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from factories import IDENTITY, DecayUpdater
 
 from interest_center.center import CenterOptions
-from interest_center.core.errors import ConfigurationError, LogMismatchError
+from interest_center.core.errors import ConfigurationError, LogMismatchError, PartitionCountError
+from interest_center.core.keys import META_KEY
 from interest_center.core.layout import StateConfig
 from interest_center.core.meta import LogIdentity
+from interest_center.settings import load_settings
+from interest_center.stores.rocksdb import RocksStore
 from streams.copies import PartitionFiles, StateRules, open_copy
 from streams.state_lock import StateLock
+from streams.worker import set_aside
 
 OPTIONS = CenterOptions(hot_users=100)
 
@@ -47,22 +52,85 @@ def test_a_copy_of_another_log_is_refused_with_the_way_out(tmp_path: Path) -> No
     center.begin_at(5)
     center.checkpoint()
     center.close()
-    recreated = LogIdentity("cluster", "events", "another-id", 3)
+    recreated = LogIdentity("cluster", "events", "another-id", 4, 3)
     with pytest.raises(LogMismatchError) as refused:
         open_copy(files, rules(), recreated, 0)
     assert "--fresh" in refused.value.hint
 
 
-def test_half_made_copies_are_removed_but_not_the_current_one(tmp_path: Path) -> None:
+def test_what_a_crash_left_is_removed_but_not_the_current_copy(tmp_path: Path) -> None:
     files = PartitionFiles(tmp_path, 3)
-    open_copy(files, rules(), IDENTITY, 0).close()
-    (files.path / "copy-half").mkdir()
-    built = files.memory_copy(1)
-    built.mkdir()
-    files.remove_other_copies()
+    updater = DecayUpdater()
+    open_copy(files, rules(updater), IDENTITY, 0).close()
+    built, forgotten = files.memory_copy(updater.fingerprint), files.memory_copy(1)
+    for left in (built, forgotten, files.path / "copy-half", files.path / "snapshot-scratch-1"):
+        left.mkdir()
+    open_copy(files, rules(updater), IDENTITY, 0).close()
     current = files.current()
     assert current is not None
-    assert set(files.path.glob("copy-*")) == {current, built}
+    assert {path.name for path in files.path.iterdir()} == {current.name, built.name, "current"}
+
+
+def test_a_copy_of_another_layout_is_set_aside(tmp_path: Path) -> None:
+    files = PartitionFiles(tmp_path, 3)
+    center = open_copy(files, rules(), IDENTITY, 0)
+    center.begin_at(5)
+    center.checkpoint()
+    center.close()
+    copy = files.current()
+    assert copy is not None
+    store = RocksStore(copy)
+    record = bytearray(store.get_many([META_KEY])[0] or b"")
+    record[3] += 1
+    store.write([(META_KEY, bytes(record))], [])
+    store.close()
+    other = open_copy(files, rules(), IDENTITY, 0)
+    assert other.watermark == 0
+    other.close()
+    assert len(list(files.path.glob("set-aside-*"))) == 1
+
+
+def test_a_copy_from_before_the_topic_grew_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    files = PartitionFiles(tmp_path, 3)
+    center = open_copy(files, rules(), IDENTITY, 0)
+    center.begin_at(5)
+    center.checkpoint()
+    center.close()
+    grown = msgspec.structs.replace(IDENTITY, n_partitions=8)
+    with pytest.raises(PartitionCountError, match=r"has 8 partitions.*from 4") as refused:
+        open_copy(files, rules(), grown, 0)
+    assert "new topic" in refused.value.hint
+
+
+def test_the_size_is_told_of_a_relative_directory_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = PartitionFiles(Path("states"), 3)
+    assert files.size_bytes() == 0
+    open_copy(files, rules(), IDENTITY, 0).close()
+    assert files.size_bytes() > 0
+
+
+def test_a_snapshot_url_that_cannot_be_used_says_what_to_do() -> None:
+    given = StateRules(StateConfig(), None, OPTIONS, "nosuch://bucket")
+    with pytest.raises(ConfigurationError, match="snapshots cannot be kept at nosuch:") as refused:
+        given.snapshots(IDENTITY)
+    assert "UIC_SNAPSHOT_URL" in refused.value.hint
+
+
+def test_fresh_does_not_pull_the_directory_from_under_a_running_worker(tmp_path: Path) -> None:
+    settings = load_settings(state_dir=tmp_path / "state")
+    assert set_aside(settings) is None
+    lock = StateLock(settings.states)
+    with pytest.raises(ConfigurationError, match="another worker"):
+        set_aside(settings)
+    assert settings.states.is_dir()
+    lock.release()
+    aside = set_aside(settings)
+    assert aside is not None
+    assert aside.is_dir()
+    assert not settings.states.exists()
 
 
 def test_memories_are_never_built_in_the_copy_in_use(tmp_path: Path) -> None:

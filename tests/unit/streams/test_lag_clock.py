@@ -26,9 +26,9 @@ class Log:
         self.records = records
         self.asked: list[int] = []
 
-    async def first_record_from(self, partition: int, position: int) -> Record | None:
+    async def first_record_from(self, partition: int, position: int, end: int) -> Record | None:
         self.asked.append(position)
-        return next((record for record in self.records if record.offset >= position), None)
+        return next((r for r in self.records if position <= r.offset < end), None)
 
 
 def clock(log: Log | None = None) -> tuple[LagClock, PendingRuns]:

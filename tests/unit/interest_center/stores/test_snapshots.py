@@ -145,7 +145,7 @@ def test_only_snapshots_of_this_log_and_these_rules_are_a_start(
     advance(center, 300)
     save(center, snapshots, tmp_path)
     target = str(tmp_path / "target")
-    recreated = LogIdentity(IDENTITY.cluster_id, IDENTITY.topic, "other", IDENTITY.partition)
+    recreated = LogIdentity(IDENTITY.cluster_id, IDENTITY.topic, "other", 4, IDENTITY.partition)
     assert Snapshots(target, recreated, StateConfig()).restore(tmp_path / "a") is None
     other = Snapshots(target, IDENTITY, StateConfig(n_behaviors=50))
     assert other.restore(tmp_path / "b") is None
@@ -208,7 +208,7 @@ def test_pruning_spares_young_files_and_those_of_other_partitions(
     for path in files_of(tmp_path):
         if not path.name.startswith("young"):
             os.utime(path, (now_ms / 1000 - 90_000,) * 2)
-    other = LogIdentity(IDENTITY.cluster_id, IDENTITY.topic, IDENTITY.topic_id, 99)
+    other = LogIdentity(IDENTITY.cluster_id, IDENTITY.topic, IDENTITY.topic_id, 100, 99)
     others = Snapshots(str(tmp_path / "target"), other, StateConfig())
     assert others.prune(now_ms).files == 1
     assert snapshots.restore(tmp_path / "a") is not None
@@ -243,3 +243,24 @@ def test_a_directory_that_is_no_store_is_refused(tmp_path: Path) -> None:
     RocksStore(tmp_path / "empty").close()
     with pytest.raises(CorruptRecordError, match="no meta record"):
         read_meta(tmp_path / "empty")
+
+
+def test_a_half_written_manifest_neither_stops_pruning_nor_stays(
+    center: PartitionCenter, snapshots: Snapshots, tmp_path: Path
+) -> None:
+    advance(center, 500)
+    save(center, snapshots, tmp_path)
+    (manifest,) = (tmp_path / "target" / "manifests").rglob("*.json")
+    half = manifest.with_name(manifest.name + ".partial-0123")
+    half.write_text("{")
+    orphan = tmp_path / "target" / "files" / "ab" / "abc"
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_text("nobody names it")
+    long_ago = time.time() - 3 * DAY_MS / 1000
+    for path in (half, orphan):
+        os.utime(path, (long_ago, long_ago))
+    report = snapshots.prune(int(time.time() * 1000))
+    assert report.files == 2
+    assert not half.exists()
+    assert not orphan.exists()
+    assert snapshots.restore(tmp_path / "new" / "copy") is not None

@@ -1,0 +1,56 @@
+"""How to train, and what a training tells of itself while it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; the defaults need no tuning.
+
+    Attributes:
+        epochs: At most this many passes over the training requests.
+        learning_rate: Of Adam in the first epoch.
+        decay: Factor of the learning rate from epoch to epoch.
+        embedding_decay: Weight decay (decoupled) of all rows of the embedding tables.
+        average_over: Steps that the kept weights are averaged over (exponentially).
+        window: Reach of a gradient in a memory, in events.
+        requests_at_once: Requests of a step of the optimiser.
+        memory_dropout: Share of requests trained without their memory.
+        unknown_share: Share of items trained as unknown, see ``request_batches.hide``.
+        utilisation_rate: Weight of MIMN's eq 8, on the mean use of the slots.
+        patience: Epochs without a better validation AUC before the end.
+        validation_requests: At most this many are scored after an epoch.
+        seed: Of weights, order and dropout.
+    """
+
+    epochs: int = 6
+    learning_rate: float = 3e-3
+    decay: float = 0.7
+    embedding_decay: float = 0.01
+    average_over: int = 100
+    window: int = 20
+    requests_at_once: int = 128
+    memory_dropout: float = 0.15
+    unknown_share: float = 0.1
+    utilisation_rate: float = 0.001
+    patience: int = 2
+    validation_requests: int = 10_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What training tells of itself; everything defaults to silence.
+
+    Attributes:
+        on_requests: Requests trained.
+        on_memories: Requests whose memory was walked to, before they are trained.
+        on_validated: Requests scored for validation.
+        on_epoch: An epoch is over.
+    """
+
+    on_requests: Callable[[int], None] = lambda _: None
+    on_memories: Callable[[int], None] = lambda _: None
+    on_validated: Callable[[int], None] = lambda _: None
+    on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _figures: None

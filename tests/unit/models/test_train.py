@@ -1,0 +1,139 @@
+"""The two commands on tables: what they say, record, refuse, and how their bars end."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from interest_center.core.errors import ConfigurationError
+from interest_center.core.layout import StateConfig
+from models.bundle import load_bundle
+from models.ctr_model import default_config
+from models.evaluate import evaluate
+from models.simulate import simulate_walk
+from models.train import TrainingTables, _train, read_training_data, train
+from models.training import Trainer, make_vocabulary
+from models.training_options import TrainingOptions
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> TrainingTables:
+    """Write the tables of a few simulated shoppers."""
+    directory = tmp_path_factory.mktemp("world")
+    simulation = simulate_walk(3, 25, 12.0)
+    simulation.events_table().write_parquet(directory / "events.parquet")
+    simulation.samples_table().write_parquet(directory / "samples.parquet")
+    return TrainingTables(
+        directory / "events.parquet", directory / "samples.parquet", StateConfig()
+    )
+
+
+def run_train(tables: TrainingTables, out: Path, *more: str) -> Result:
+    options = ["--events", str(tables.events), "--samples", str(tables.samples), "--out", str(out)]
+    return CliRunner().invoke(train, [*options, "--model", "din", "--epochs", "1", *more])
+
+
+def run_evaluate(tables: TrainingTables, bundle: Path, *more: str) -> Result:
+    options = ["--events", str(tables.events), "--samples", str(tables.samples), *more]
+    return CliRunner().invoke(evaluate, ["--bundle", str(bundle), *options])
+
+
+def test_training_says_and_records_what_it_saw(tables: TrainingTables, tmp_path: Path) -> None:
+    events = pl.read_parquet(tables.events)
+    # Everything once more: each id is still remembered when its twin comes, right behind it.
+    twice = replace(tables, events=tmp_path / "events.parquet")
+    pl.concat([events, events]).sort("event_time_ms", descending=True).write_parquet(twice.events)
+    result = run_train(twice, tmp_path / "bundle")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    assert f"left out: {len(events):,} with an id seen before, 0 late" in text
+    recorded = load_bundle(tmp_path / "bundle").manifest["trained_on"]
+    samples = pl.read_parquet(tables.samples)
+    assert recorded["n_events"] == 2 * len(events)
+    assert recorded["n_duplicate_events"] == len(events)
+    assert recorded["n_late_events"] == 0
+    assert recorded["n_samples"] == len(samples)
+    assert recorded["n_samples_without_history"] == 0
+    assert json.loads((tmp_path / "bundle" / "evaluation-test.json").read_text())["auc"] > 0
+    scored = re.findall(r"requests scored \S+ (\d+)/(\d+)", result.output)
+    assert scored
+    assert all(done == total for done, total in scored)
+
+
+def test_any_order_of_the_event_table_trains_the_same(
+    tables: TrainingTables, tmp_path: Path
+) -> None:
+    events = pl.read_parquet(tables.events)
+    newest_first = replace(tables, events=tmp_path / "events.parquet")
+    events.sort("event_time_ms", descending=True).write_parquet(newest_first.events)
+    for number, some in enumerate((tables, newest_first)):
+        assert run_train(some, tmp_path / f"b{number}").exit_code == 0
+    one, other = (load_bundle(tmp_path / f"b{number}").fingerprint for number in range(2))
+    assert one == other
+
+
+def test_tables_that_do_not_belong_together_are_refused(
+    tables: TrainingTables, tmp_path: Path
+) -> None:
+    """Users are named otherwise, or the events are younger than all samples."""
+    events = pl.read_parquet(tables.events)
+    for change in (
+        pl.format("user:{}", "user_id").alias("user_id"),
+        (pl.col("event_time_ms") + 40 * 86_400_000).alias("event_time_ms"),
+    ):
+        other = replace(tables, events=tmp_path / "events.parquet")
+        events.with_columns(change).write_parquet(other.events)
+        with pytest.raises(ConfigurationError, match="no training sample") as refused:
+            read_training_data(other)
+        assert "same ids" in refused.value.hint
+
+
+def test_a_place_that_cannot_be_written_to_is_found_out_before_training(
+    tables: TrainingTables, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = run_train(tables, tmp_path / "file" / "bundle")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "cannot write" in result.exception.message
+    assert "epoch" not in result.output
+
+
+def test_figures_are_printed_even_if_the_report_cannot_be_written(
+    tables: TrainingTables, tmp_path: Path
+) -> None:
+    assert run_train(tables, tmp_path / "bundle").exit_code == 0
+    (tmp_path / "file").write_text("")
+    for more, head in ((["--json"], '"auc"'), ([], "count baseline")):
+        report = ["--report", str(tmp_path / "file" / "x")]
+        result = run_evaluate(tables, tmp_path / "bundle", *more, *report)
+        assert isinstance(result.exception, ConfigurationError)
+        assert head in result.output
+
+
+@pytest.mark.parametrize("model", ["din", "din+mimn"])
+def test_bars_are_full_when_training_stops_early(
+    tables: TrainingTables, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, _, _ = read_training_data(tables)
+    # Too fast to get any better after the first epochs.
+    options = TrainingOptions(epochs=30, patience=1, learning_rate=0.3, decay=1.0)
+    trainer = Trainer(data, make_vocabulary(data), default_config(model, 7), options)
+    trained, _ = _train(trainer, options, Console(stderr=True))
+    assert len(trained.epochs) < options.epochs
+    bars = re.findall(r"(requests|memories) (\w+) \S+ (\d+)/(\d+)", capsys.readouterr().err)
+    assert len(bars) == 3 if model == "din+mimn" else 2
+    assert all(done == total for _, _, done, total in bars)
+    done = {verb: int(count) for _, verb, count, _ in bars}
+    assert done["trained"] == len(trainer.train_requests) * len(trained.epochs)
+    assert done["validated"] == len(trainer.validation_requests) * len(trained.epochs)
