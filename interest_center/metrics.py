@@ -169,14 +169,15 @@ FORWARDS = Counter(
 
 RANK_SECONDS = Histogram(
     "uic_rank_seconds",
-    "Time of one ranking by stage: parse, state, score, order, total",
+    "Time of one ranking by stage: parse, state, queue (wait for the scoring thread), score, "
+    "order, total",
     ["stage"],
     buckets=_QUICK,
     registry=RANKER,
 )
 RANK_REQUESTS = Counter(
     "uic_rank_requests",
-    "Rankings by result: ok, degraded, bad_request, failed",
+    "Rankings by result: ok, degraded, bad_request, rejected (too many at once), failed",
     ["result"],
     registry=RANKER,
 )

@@ -19,6 +19,7 @@ from rich.table import Table
 from interest_center.client import InterestClient
 from interest_center.core.errors import InterestCenterError
 from interest_center.settings import Settings, environment_of, load_settings
+from models.bundle_files import FORMAT
 from streams.ports import choose_ports
 from streams.processes import Processes
 
@@ -290,7 +291,7 @@ def demo_settings(settings: Settings) -> Settings:
         worker_port=worker_port,
         worker_urls=f"http://{settings.worker_host}:{worker_port}",
         ranker_port=ranker_port,
-        bundle=home / "bundles" / f"seed{WORLD_SEED}-{WORLD_USERS}",
+        bundle=home / "bundles" / f"seed{WORLD_SEED}-{WORLD_USERS}-format{FORMAT}",
     )
 
 

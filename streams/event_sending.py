@@ -152,8 +152,7 @@ class EventSender:
                 future.get(PATIENCE_SECONDS)
             except KafkaTimeoutError:
                 seconds = time.monotonic() - waiting_since
-                if seconds >= PATIENCE_SECONDS:
-                    self._warn(f"Kafka does not acknowledge since {seconds:.0f} s, waiting")
+                self._warn(f"Kafka does not acknowledge since {seconds:.0f} s, waiting")
             except KafkaError:
                 break
         self._settle()

@@ -10,21 +10,24 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interruption:
     """Holds signals back; raises ``KeyboardInterrupt`` in ``check`` and while ``allowed`` is set.
 
-    A second signal raises at once, wherever the program is.
+    The first signal raises once, so that what ends the work may call ``check`` again. A second
+    signal raises at once, wherever the program is.
     """
 
     def __init__(self) -> None:
         self.allowed = False
         self.requested = False
+        self._was_raised = False
         self._before: list[Any] = []
 
     def check(self) -> None:
-        """Raise when a signal came.
+        """Raise when a signal came that has not been raised yet.
 
         Raises:
             KeyboardInterrupt: One came.
         """
-        if self.requested:
+        if self.requested and not self._was_raised:
+            self._was_raised = True
             raise KeyboardInterrupt
 
     def __enter__(self) -> Self:
@@ -43,4 +46,5 @@ class Interruption:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         insisted, self.requested = self.requested, True
         if self.allowed or insisted:
+            self._was_raised = True
             raise KeyboardInterrupt

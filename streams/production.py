@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from interest_center.client.pushing import open_producer
+from interest_center.client.pushing import close_producer, open_producer
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.event_decoder import BadEventError
 from interest_center.core.layout import load_state_config
@@ -151,7 +151,7 @@ class Production:
                 interrupted = True
                 sender.stop(STOP_SECONDS)
             finally:
-                producer.close(timeout=0)
+                close_producer(producer)
         return Outcome(
             sender.n_sent,
             self.progress.rows,

@@ -214,6 +214,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = timed_heartbeat
 
+    def _stopped_set(self) -> None:
+        """Note the end; a thread that crashed has closed its loop, and nobody waits in it."""
+        if not self.thread_loop.is_closed():
+            super()._stopped_set()
+
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Count the join as a heartbeat: the broker starts the session with it."""
         self.last_heartbeat = time.monotonic()

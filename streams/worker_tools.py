@@ -12,8 +12,7 @@ from interest_center.core.events import EventRules
 from interest_center.core.layout import StateConfig, load_state_config
 from interest_center.settings import Settings
 from interest_center.stores.snapshot_target import SnapshotTarget
-from models.bundle import load_updater
-from models.bundle_files import read_manifest
+from models.bundle import load_state_rules, load_updater
 from streams.copies import StateRules
 from streams.dead_letters import DeadLetterWriter
 from streams.log_identity import LogReader
@@ -83,7 +82,7 @@ def state_rules(settings: Settings) -> StateConfig:
     """
     if settings.bundle is None:
         return load_state_config(settings.state_config)
-    trained = read_manifest(settings.bundle).state
+    trained = load_state_rules(settings.bundle)
     if settings.state_config is None:
         return trained
     config = load_state_config(settings.state_config)

@@ -1,5 +1,6 @@
 """Pushing events to Kafka: checked, keyed by their user, acknowledged by all replicas."""
 
+import contextlib
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from interest_center.settings import Settings
 
 FLUSH_SECONDS = 60.0
 METADATA_SECONDS = 10.0
+ABORT_SECONDS = 5.0
 MAX_UNACKNOWLEDGED = 10_000
 HOW_TO_START_KAFKA = "`uic broker start`, or set UIC_KAFKA_BOOTSTRAP_SERVERS to your cluster"
 
@@ -81,12 +83,27 @@ def open_producer(settings: Settings, **options: Any) -> KafkaProducer:
     try:
         producer.partitions_for(settings.events_topic)
     except KafkaError as error:
-        producer.close(timeout=0)
+        close_producer(producer)
         raise PushError(
             f"there is no topic {settings.events_topic} at {settings.bootstrap_servers} ({error})",
             hint="create it with `uic topics create`",
         ) from error
     return producer
+
+
+def close_producer(producer: KafkaProducer) -> None:
+    """Disconnect at once; the futures of what is not acknowledged fail.
+
+    When there is such, ``close`` of kafka-python 3 raises before it has closed anything, and its
+    thread goes on sending what the caller takes for lost.
+    """
+    try:
+        producer.close(timeout=0)
+    except KafkaTimeoutError:
+        producer._sender.force_close()
+        producer._sender.join(ABORT_SECONDS)
+        with contextlib.suppress(KafkaTimeoutError):
+            producer.close(timeout=0)
 
 
 def check_event(fields: Mapping[str, Any]) -> BehaviorEvent:
@@ -201,17 +218,17 @@ class EventPusher:
                 hint="push them again with the same event ids; doubles change nothing",
             ) from failures[0]
 
-    def close(self) -> None:
-        """Wait for pending pushes and disconnect.
+    def close(self, timeout_seconds: float = FLUSH_SECONDS) -> None:
+        """Wait for pending pushes and disconnect; what then is not acknowledged is given up.
 
         Raises:
             PushError: A push was not acknowledged.
         """
         try:
-            self.flush()
+            self.flush(timeout_seconds)
         finally:
             if self._producer is not None:
-                self._producer.close(timeout=0)
+                close_producer(self._producer)
                 self._producer = None
 
     def _send(self, event_id: str, user_id: str, value: bytes | None) -> "Future[Acknowledgement]":

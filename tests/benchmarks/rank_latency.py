@@ -26,7 +26,7 @@ from models.bundle import load_updater, untrained_bundle
 from streams.ports import choose_ports
 
 TIME_MS = 1_764_000_000_000
-STAGES = ("parse", "state", "score", "order", "total")
+STAGES = ("parse", "state", "queue", "score", "order", "total")
 
 
 def fill(cluster: Cluster, n_users: int, n_behaviors: int) -> None:
@@ -57,7 +57,7 @@ def bodies(n_requests: int, n_users: int, n_candidates: int) -> list[bytes]:
                 "user_id": f"u{number % n_users}",
                 "candidates": [
                     {"item_id": str(item)}
-                    for item in rng.choice(9000, n_candidates, replace=False) + 1
+                    for item in rng.choice(1000, n_candidates, replace=False) + 1
                 ],
             }
         ).encode()

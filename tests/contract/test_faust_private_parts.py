@@ -33,6 +33,7 @@ def test_versions_are_those_that_were_read() -> None:
         (driver.AIOKafkaConsumerThread, "_create_worker_consumer", ["self", "transport"]),
         (driver.AIOKafkaConsumerThread, "_commit", ["self", "offsets"]),
         (driver.AIOKafkaConsumerThread, "__post_init__", ["self"]),
+        (driver.AIOKafkaConsumerThread, "_stopped_set", ["self"]),
         (
             driver.AIOKafkaConsumerThread,
             "on_partitions_assigned",

@@ -153,6 +153,8 @@ def test_the_standard_input_is_resumed_by_its_file(produce: Command) -> None:
     wanted = events(1500)
     process = produce.start("--resume-file", "progress")
     assert process.stdin is not None
+    # There before the first row: a later run has to know which rejects are of this one.
+    wait_until((produce.directory / "progress").exists, "progress", 30)
     process.stdin.write(as_lines(wanted[:700]))
     process.stdin.flush()
     wait_until(lambda: has_saved(produce.directory / "progress"), "some rows saved", 30)

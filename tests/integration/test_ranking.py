@@ -26,7 +26,7 @@ from interest_center.core.ids import encode_id
 from models.bundle import Bundle, load_bundle, untrained_bundle
 from models.inputs import RankInputs
 from ranking.app import create_app
-from ranking.rankings import Rankings
+from ranking.rankings import MAX_AT_ONCE, Rankings
 from ranking.state_client import StateClient
 from streams.ports import HOST, choose_ports
 
@@ -94,7 +94,7 @@ async def running(
     """Run a ranking worker in this event loop."""
     async with (
         StateClient(worker_urls, deadline_seconds, bundle.memory_fingerprint != 0) as states,
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
         rankings = Rankings(bundle, states, lambda: TIME_MS)
         async with serving(create_app(rankings)) as url:
@@ -215,6 +215,29 @@ async def test_a_late_state_is_not_waited_for(bundle: Bundle) -> None:
             assert now == counted + 1
 
 
+async def test_too_many_at_once_are_refused_at_once_and_the_queue_is_measured(
+    bundle: Bundle,
+) -> None:
+    body = json.dumps({"user_id": "u1", "candidates": CANDIDATES}).encode()
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        async with running(bundle, [url], deadline_seconds=2.0) as ranker:
+            counted = await ranker.count("uic_rank_requests_total", result="rejected")
+            waited = await ranker.count("uic_rank_seconds_sum", stage="queue")
+            answers = await asyncio.gather(*(ranker.post(body) for _ in range(MAX_AT_ONCE + 3)))
+            assert sorted(status for status, _ in answers) == [200] * MAX_AT_ONCE + [503] * 3
+            refused = next(answer for status, answer in answers if status == 503)
+            assert refused["retry_after_seconds"] > 0
+            assert f"{MAX_AT_ONCE} rankings" in refused["error"]
+            now = await ranker.count("uic_rank_requests_total", result="rejected")
+            assert now == counted + 3
+            # All were late together and then waited for one thread: the last for all the others.
+            scored = await ranker.count("uic_rank_seconds_count", stage="score")
+            assert await ranker.count("uic_rank_seconds_count", stage="queue") == scored
+            assert await ranker.count("uic_rank_seconds_sum", stage="queue") - waited > 1.0
+            assert (await ranker.post(body))[0] == 200
+
+
 async def test_without_workers_it_is_not_ready_and_says_so_in_every_answer(
     bundle: Bundle,
 ) -> None:
@@ -299,7 +322,7 @@ async def test_the_openapi_page_describes_the_request(bundle: Bundle) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["RankRequest"]["required"] == ["user_id", "candidates"]
     assert {"Candidate", "Trigger", "RequestEvent", "RankAnswer", "RankedItem"} <= set(schemas)
-    assert set(operation["responses"]) == {"200", "400", "408", "413", "415"}
+    assert set(operation["responses"]) == {"200", "400", "408", "413", "415", "503"}
 
 
 def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:

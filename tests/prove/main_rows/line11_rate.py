@@ -41,8 +41,8 @@ class Watch:
             if not worker.alive or time.monotonic() > deadline:
                 raise SystemFailedError(f"{worker.name} did not finish: {worker.tail()}")
             parts = owned_partitions(worker.url).values()
-            applied = sum(int(part["position"]) for part in parts)
-            durable = sum(int(part["durable_watermark"]) for part in parts)
+            applied = sum(int(part["position"] or 0) for part in parts)
+            durable = sum(int(part["durable_watermark"] or 0) for part in parts)
             self.looks.append((time.monotonic(), applied, durable))
             time.sleep(LOOK_SECONDS)
 

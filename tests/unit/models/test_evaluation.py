@@ -56,7 +56,7 @@ def test_without_a_gap_nothing_is_closed(
 
 def test_a_directory_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot write to .*file"):
+    with pytest.raises(ConfigurationError, match=r"cannot write to .*file"):
         write_report(evaluation(0.7, 0.6, 0.8), {}, tmp_path / "file" / "report")
 
 

@@ -66,7 +66,7 @@ def test_training_says_and_records_what_it_saw(tables: TrainingTables, tmp_path:
     assert recorded["n_samples"] == len(samples)
     assert recorded["n_samples_without_history"] == 0
     assert json.loads((tmp_path / "bundle" / "evaluation-test.json").read_text())["auc"] > 0
-    scored = re.findall(r"requests scored \S+ (\d+)/(\d+)", result.output)
+    scored = re.findall(r"requests scored +\S+ +(\d+)/(\d+)", result.output)
     assert scored
     assert all(done == total for done, total in scored)
 
@@ -131,9 +131,9 @@ def test_bars_are_full_when_training_stops_early(
     trainer = Trainer(data, make_vocabulary(data), default_config(model, 7), options)
     trained, _ = _train(trainer, options, Console(stderr=True))
     assert len(trained.epochs) < options.epochs
-    bars = re.findall(r"(requests|memories) (\w+) \S+ (\d+)/(\d+)", capsys.readouterr().err)
-    assert len(bars) == 3 if model == "din+mimn" else 2
-    assert all(done == total for _, _, done, total in bars)
-    done = {verb: int(count) for _, verb, count, _ in bars}
+    bars = re.findall(r"(?:requests|memories) (\w+) +\S+ +(\d+)/(\d+)", capsys.readouterr().err)
+    assert len(bars) == (3 if model == "din+mimn" else 2)
+    assert all(done == total for _, done, total in bars)
+    done = {verb: int(count) for verb, count, _ in bars}
     assert done["trained"] == len(trainer.train_requests) * len(trained.epochs)
     assert done["validated"] == len(trainer.validation_requests) * len(trained.epochs)

@@ -20,9 +20,7 @@ OPTIONS = TrainingOptions(
 )
 
 
-def make_log(
-    n_users: int = 60, seed: int = 5, loved_share: float = 0.8
-) -> tuple[Events, Samples]:
+def make_log(n_users: int = 60, seed: int = 5, loved_share: float = 0.8) -> tuple[Events, Samples]:
     """Users who like one category each: they click it, and it is most of what they did before."""
     rng = np.random.default_rng(seed)
     rows, shown = [], []

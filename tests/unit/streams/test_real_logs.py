@@ -23,8 +23,9 @@ AMAZON = """timestamp,user_id,item_id,category,brand,price,rating,split
 1600000000300,AE1,B01,Headphones,Acme,19.99,5.0,train
 1600000000100,AE2,B02,"Cables, long",,,3.0,train
 1600000000200,AE1,B03,Headphones,Acme,7,1.0,valid
-1600000000400,AE3,B03,,Acme,cheap,4.0,test
+1600000000400,AE3,B03,,Acme,,4.0,test
 1600000000500,AE3,B03,Headphones,Acme,7,,test
+1600000000600,AE3,B03,,Acme,cheap,4.0,test
 """
 
 
@@ -72,8 +73,9 @@ def test_amazon(tmp_path: Path) -> None:
         (2, "AE2", "B02", "Cables, long", "view", 1_600_000_000_100, None),
         (3, "AE1", "B03", "Headphones", "dislike", 1_600_000_000_200, 7.0),
         (1, "AE1", "B01", "Headphones", "purchase", 1_600_000_000_300, 19.99),
-        (4, "wrong_type", "price"),
+        (4, "AE3", "B03", None, "purchase", 1_600_000_000_400, None),
         (5, "missing_field", "event_type"),
+        (6, "wrong_type", "price"),
     ]
 
 

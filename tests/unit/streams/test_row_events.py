@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,17 @@ def test_cells_become_the_types_of_their_fields() -> None:
 def test_times_of_every_unit(unit: str, given: object, expected: int) -> None:
     event = event_of(GOOD | {"event_time_ms": given}, mapping=RowMapping(time_unit=unit))
     assert event.event_time_ms == expected
+
+
+def test_a_time_without_zone_is_utc_wherever_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        event = event_of(
+            GOOD | {"event_time_ms": "2023-11-14T22:13:20.123"}, mapping=RowMapping(time_unit="iso")
+        )
+    time.tzset()
+    assert event.event_time_ms == TIME_MS
 
 
 def test_a_derived_id_is_the_same_again_and_another_for_every_row() -> None:
