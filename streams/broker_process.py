@@ -44,6 +44,14 @@ class BrokerAddress:
     cluster_id: str
 
 
+def new_cluster_id() -> str:
+    """Return 16 random bytes as Kafka writes them; like Kafka's own, without a leading dash."""
+    while True:
+        drawn = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
+
+
 class Broker:
     """The broker whose data lie in one directory.
 
@@ -204,7 +212,7 @@ class Broker:
         if properties.exists():
             lines = properties.read_text().splitlines()
             return next(line.split("=", 1)[1] for line in lines if line.startswith("cluster.id="))
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         command = [*java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id]
         done = subprocess.run(
             [*command, "--config", str(self._properties)],

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from interest_center.cli import cli
 from interest_center.settings import load_settings
 from streams.broker_checks import PROBE_TOPIC
-from streams.broker_process import Broker
+from streams.broker_process import Broker, new_cluster_id
 from streams.kafka_jars import BrokerError, fetch_jars, find_java
 from streams.ports import choose_ports
 
@@ -63,6 +63,12 @@ def test_takes_another_port_when_the_wanted_one_is_taken(own: Broker) -> None:
         squatter.listen()
         taken = squatter.getsockname()[1]
         assert own.start(taken).port != taken
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    drawn = {new_cluster_id() for _ in range(2_000)}
+    assert len(drawn) == 2_000
+    assert not any(one.startswith("-") for one in drawn)
 
 
 def test_a_reused_pid_is_not_taken_for_the_broker(own: Broker) -> None:
