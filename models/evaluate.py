@@ -53,7 +53,14 @@ def evaluate_with_bar(
         return evaluate_bundle(bundle, data, samples, split, lambda k: bar.advance(task, k))
 
 
-@click.command("evaluate")
+EXAMPLE = """\b
+Example:
+  uic evaluate --bundle bundle7 --events sim7/events.parquet \\
+      --samples sim7/samples.parquet --split test --json
+"""
+
+
+@click.command("evaluate", epilog=EXAMPLE)
 @click.option(
     "--bundle",
     "directory",
@@ -86,16 +93,11 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     report: Path | None,
     threads: int,
 ) -> None:
-    r"""Score a split of the samples as the running system would, and print the figures.
+    """Score a split of the samples as the running system would, and print the figures.
 
     Every sample sees the events strictly before its time. Beside the model stand the model without
     its memory, the count baseline (smoothed click rates of the training samples) and, for a
     simulated log, the oracle.
-
-    \b
-    Example:
-      uic evaluate --bundle bundle7 --events sim7/events.parquet \
-          --samples sim7/samples.parquet --split test --json
     """
     torch.set_num_threads(threads)
     bundle = load_bundle(directory)

@@ -166,7 +166,14 @@ def train_bundle(
     return bundle, evaluate_with_bar(bundle, data, samples, split)
 
 
-@click.command("train")
+EXAMPLE = """\b
+Example:
+  uic simulate --seed 7 --out sim7
+  uic train --events sim7/events.parquet --samples sim7/samples.parquet --out bundle7
+"""
+
+
+@click.command("train", epilog=EXAMPLE)
 @click.option(
     "--events", type=click.Path(dir_okay=False, path_type=Path), required=True,
     help="Event table, CSV or parquet, in any order: user_id, item_id, category_id, event_type, "
@@ -201,18 +208,13 @@ def train(  # noqa: PLR0913 - one parameter an option
     state_config: Path | None,
     threads: int,
 ) -> None:
-    r"""Train a model on your own logs and write a bundle that the workers can use.
+    """Train a model on your own logs and write a bundle that the workers can use.
 
     A sample sees the events strictly before its time. Events are taken in the order of their times,
     those of equal time in the order of the table; with a column event_id a second event of an id
     counts as little as it does in a worker. Training stops when the validation split no
     longer improves; then the test split, if there is one, is scored once and reported. Without a
     split column the latest tenth by time is for testing and the tenth before it for validation.
-
-    \b
-    Example:
-      uic simulate --seed 7 --out sim7
-      uic train --events sim7/events.parquet --samples sim7/samples.parquet --out bundle7
     """
     if epochs < 1:
         raise ConfigurationError(f"cannot train for {epochs} epochs", hint="give at least 1")

@@ -173,7 +173,15 @@ async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> 
     log.info("stopped")
 
 
-@click.command()
+EXAMPLE = """\b
+Example:
+  uic ranker --bundle DIR
+  curl -s localhost:8090/v1/rank -H 'content-type: application/json' -d '
+    {"user_id": "u42", "candidates": [{"item_id": "1001"}, {"item_id": "1002"}]}'
+"""
+
+
+@click.command(epilog=EXAMPLE)
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
@@ -199,14 +207,9 @@ def ranker(
     worker_urls: str | None,
     deadline_ms: int | None,
 ) -> None:
-    r"""The ranking worker: orders candidates for a user by the user's live state.
+    """The ranking worker: orders candidates for a user by the user's live state.
 
-    Start an interest worker first (`uic worker`), with the same bundle; then:
-
-    \b
-      uic ranker --bundle DIR
-      curl -s localhost:8090/v1/rank -H 'content-type: application/json' -d '
-        {"user_id": "u42", "candidates": [{"item_id": "1001"}, {"item_id": "1002"}]}'
+    Start an interest worker first (`uic worker`), with the same bundle.
 
     The answer lists the items best first with their scores, and says how fresh the state is
     (`as_of`, `age_ms`), which model scored, and in `degraded` whether a part of the state was

@@ -259,7 +259,10 @@ def decode_meta(record: bytes) -> MetaRecord:
     try:
         return msgspec.msgpack.decode(unseal(META_KIND, record), type=MetaRecord)
     except msgspec.MsgspecError as error:
-        raise CorruptRecordError(f"meta record: {error}") from error
+        raise CorruptRecordError(
+            f"meta record: {error}",
+            hint="move the copy away; the worker then starts from a snapshot or the topic",
+        ) from error
 
 
 def _with_head(kind: int, record: bytes, head: struct.Struct) -> bytes:
