@@ -7,7 +7,6 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 READY := .venv/.ready
-COMPILED := .venv/.compiled
 SUITE ?= main
 ONLY ?=
 ARGS ?=
@@ -35,12 +34,7 @@ $(READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
 	@$(UV) sync --locked --python $(PYTHON)
 	@touch $@
 
-# Numba looks at the file of a loop only, not at those of the loops that it calls.
-$(COMPILED): $(READY) $(wildcard interest_center/*.py models/*.py)
-	@find interest_center models -name '*.nb[ic]' -delete
-	@touch $@
-
-setup: tools $(READY) $(COMPILED) ## Virtual environment with the locked packages
+setup: tools $(READY) ## Virtual environment with the locked packages
 
 demo: setup ## The whole system on this machine, explained
 	@.venv/bin/uic demo $(ARGS)

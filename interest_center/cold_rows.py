@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.compiled import Index, compiled
+from interest_center.core.compiled import Index, compiled
 from interest_center.core.errors import CorruptRecordError
 from interest_center.core.keys import MEMORY, PROFILE, SUBSEQUENCE, user_keys
 from interest_center.core.protocols import Store

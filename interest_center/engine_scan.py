@@ -7,7 +7,7 @@ the mask of events that the memory model sees next.
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.compiled import Index, compiled
+from interest_center.core.compiled import Index, compiled
 from interest_center.core.events import OP_ERASE
 from interest_center.core.layout import FEEDS_BEHAVIORS, FEEDS_MEMORY
 from interest_center.row_arrays import (

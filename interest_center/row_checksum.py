@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.compiled import Index, compiled
+from interest_center.core.compiled import Index, compiled
 
 _M32 = np.uint64(0xFFFFFFFF)
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.compiled import Index, compiled
+from interest_center.core.compiled import Index, compiled
 from interest_center.core.layout import LAYOUT_VERSION
 from interest_center.core.records import MAGIC, MEMORY_KIND, PROFILE_KIND, SUBSEQUENCE_KIND
 from interest_center.row_arrays import (

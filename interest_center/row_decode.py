@@ -7,7 +7,7 @@ a record of this layout and configuration.
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.compiled import Index, compiled
+from interest_center.core.compiled import Index, compiled
 from interest_center.row_arrays import (
     CHAIN_HASH,
     EVENT_COUNT,

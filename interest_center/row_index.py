@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.compiled import Index, compiled
+from interest_center.core.compiled import Index, compiled
 
 _FREE = -1
 

@@ -4,10 +4,10 @@ The rules are those of ``interest_center/engine_scan.py``: an event whose id is 
 last applied ones changes nothing, and neither does one that is too old beside the user's newest.
 """
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.compiled import compiled
 from interest_center.core.layout import StateConfig
 
 Ints = NDArray[np.int64]
@@ -39,7 +39,7 @@ def judge(
     return verdicts
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled
 def _walk(
     starts: Ints, times_ms: Ints, previous: Ints, limits: tuple[int, int], verdicts: Verdicts
 ) -> None:

@@ -8,10 +8,10 @@ within 1e-4 of a float64 loop. NaN and infinity do not occur because all inputs 
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.compiled import compiled, compiled_fastmath
 from models.scan_kernels import (
     F32,
     accumulate,
@@ -74,7 +74,7 @@ class ScanWeights(NamedTuple):
     channel_candidate_bias: F32
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def _address(key: F32, memory: F32, weights: F32) -> None:
     """Fill ``weights`` with softmax over slots of the cosine of key and slot (eq 1-2)."""
     length = np.sqrt(dot(key, key))
@@ -85,7 +85,7 @@ def _address(key: F32, memory: F32, weights: F32) -> None:
     softmax_in_place(weights)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def _utilise(
     write: F32, usage: F32, n_events: np.float32, transfer: F32, form: int, out: F32
 ) -> None:
@@ -116,7 +116,7 @@ def _utilise(
             out[j] /= total
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def _induce(
     event: F32,
     memory: F32,
@@ -130,7 +130,7 @@ def _induce(
         gru_step((event, memory[best]), channels[best], weights, buffers[0], buffers[1])
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled
 def _choose_top(read: F32, most_read: NDArray[np.int64]) -> None:
     """Fill ``most_read`` with the slots of the largest weights; ties: lowest slot."""
     for k in range(most_read.shape[0]):
@@ -144,7 +144,7 @@ def _choose_top(read: F32, most_read: NDArray[np.int64]) -> None:
         most_read[k] = best
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def scan_events(
     rows: F32,
     row_index: NDArray[np.int64],

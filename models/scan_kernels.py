@@ -3,9 +3,10 @@
 fastmath allows reassociated sums, so that loops vectorise; inputs are finite by contract.
 """
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from interest_center.core.compiled import compiled, compiled_fastmath
 
 F32 = NDArray[np.float32]
 
@@ -14,7 +15,7 @@ _HALF = np.float32(0.5)
 _ZERO = np.float32(0)
 
 
-@nb.njit(nogil=True, cache=True)
+@compiled
 def row_of(sorted_ids: NDArray[np.uint64], wanted: np.uint64) -> int:
     """Return 1 + the position of an id, 0 when it is not there."""
     low, high = 0, sorted_ids.shape[0]
@@ -29,7 +30,7 @@ def row_of(sorted_ids: NDArray[np.uint64], wanted: np.uint64) -> int:
     return 0
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def tanh_in_place(x: F32) -> None:
     """Replace each value by its hyperbolic tangent, good to 5e-7."""
     # A ratio of polynomials (the coefficients that Eigen uses for float32): it vectorises, libm's
@@ -51,7 +52,7 @@ def tanh_in_place(x: F32) -> None:
         x[i] = v * top / low
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def sigmoid_in_place(x: F32) -> None:
     """Replace each value by its logistic function."""
     for i in range(x.shape[0]):
@@ -61,7 +62,7 @@ def sigmoid_in_place(x: F32) -> None:
         x[i] = _HALF + _HALF * x[i]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def accumulate(x: F32, weights: F32, first: int, out: F32) -> None:
     """Add ``x @ weights[first : first + len(x)]`` to ``out``."""
     for i in range(x.shape[0]):
@@ -71,7 +72,7 @@ def accumulate(x: F32, weights: F32, first: int, out: F32) -> None:
             out[o] += value * row[o]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def dot(a: F32, b: F32) -> np.float32:
     """Return the inner product."""
     total = _ZERO
@@ -80,7 +81,7 @@ def dot(a: F32, b: F32) -> np.float32:
     return total
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def softmax_in_place(x: F32) -> None:
     """Replace values by their softmax."""
     highest = x[0]
@@ -94,7 +95,7 @@ def softmax_in_place(x: F32) -> None:
         x[i] /= total
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@compiled_fastmath
 def gru_step(
     x: tuple[F32, F32],
     hidden: F32,

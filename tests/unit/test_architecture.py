@@ -33,7 +33,7 @@ ENGINE = (
     "interest_center.state_read interest_center.slices interest_center.engine_scan "
     "interest_center.hot_rows interest_center.cold_rows interest_center.row_arrays "
     "interest_center.row_index interest_center.row_codec interest_center.row_decode "
-    "interest_center.row_checksum interest_center.scan_arrays interest_center.compiled "
+    "interest_center.row_checksum interest_center.scan_arrays "
     "interest_center.partition_lock"
 )
 SERVICE = (
@@ -42,7 +42,8 @@ SERVICE = (
 )
 # The first room whose module prefix fits is the room of a file.
 ROOMS = (
-    room("core", "interest_center.core", "interest_center.core", "numpy msgspec"),
+    # numba: only for `compiled`, which the engine and the models share.
+    room("core", "interest_center.core", "interest_center.core", "numpy msgspec numba"),
     room(
         "stores",
         "interest_center.stores",
