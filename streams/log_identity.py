@@ -17,7 +17,7 @@ from interest_center.center import PartitionCenter
 from interest_center.core.errors import LogMismatchError, TruncatedLogError
 from interest_center.core.events import record_checksum
 from interest_center.settings import Settings
-from streams.transport import wait_for_runs
+from streams.record_runs import wait_for_runs
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles
 from streams.kafka_patience import RETRY_SECONDS, passes
 from streams.log_identity import LogBounds
-from streams.transport import BATCH_CONSUMER_OPTIONS, RecordRun, wait_for_runs
+from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, wait_for_runs
 from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)
@@ -149,7 +149,7 @@ class MemoryRebuild:
     async def _replay(self, center: PartitionCenter) -> None:
         while self._goal is None or center.watermark < self._goal:
             consumer = AIOKafkaConsumer(
-                **self._tools.settings.kafka_options(), **BATCH_CONSUMER_OPTIONS, group_id=None
+                **self._tools.settings.kafka_options(), **RUN_CONSUMER_OPTIONS, group_id=None
             )
             try:
                 await consumer.start()

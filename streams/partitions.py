@@ -23,9 +23,9 @@ from streams.lag_clock import LagClock
 from streams.log_identity import check_log
 from streams.memory_rebuild import MemoryRebuild
 from streams.pending_runs import PendingRuns, ReceivedRun
+from streams.record_runs import RecordRun
 from streams.run_feed import RunFeed
 from streams.run_work import apply_batch, count_checkpoint, count_durable, decode_and_apply
-from streams.transport import RecordRun
 from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)

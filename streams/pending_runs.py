@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from streams.transport import RecordRun
+from streams.record_runs import RecordRun
 
 
 class Acknowledged(Protocol):

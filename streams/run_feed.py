@@ -3,7 +3,8 @@
 from faust.types import TP
 
 from streams.lag_clock import LagClock
-from streams.transport import OpenPartition, RecordRun
+from streams.record_runs import RecordRun
+from streams.transport import OpenPartition
 from streams.worker_tools import WorkerTools
 
 #: Records of a run: few when caught up, so that reads and revocations never wait long.

@@ -7,7 +7,7 @@ from interest_center import metrics
 from interest_center.center import CheckpointReport, PartitionCenter
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventBatch
-from streams.transport import RecordRun
+from streams.record_runs import RecordRun
 
 
 def decode_and_apply(

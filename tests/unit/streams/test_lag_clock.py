@@ -8,7 +8,7 @@ from faust.types import TP
 from streams.lag_clock import LagClock
 from streams.log_identity import LogReader
 from streams.pending_runs import PendingRuns, ReceivedRun
-from streams.transport import RecordRun
+from streams.record_runs import RecordRun
 
 
 class Record:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from faust.types import TP
 
 from streams.pending_runs import PendingRuns, ReceivedRun
-from streams.transport import RecordRun
+from streams.record_runs import RecordRun
 
 
 @dataclass(frozen=True)

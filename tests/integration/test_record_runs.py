@@ -11,7 +11,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
 from kafka import KafkaProducer
 
-from streams.transport import RecordRun, wait_for_runs
+from streams.record_runs import RecordRun, wait_for_runs
 
 pytestmark = pytest.mark.kafka
 

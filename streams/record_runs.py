@@ -1,0 +1,140 @@
+"""Runs of records from an aiokafka consumer: with positions, without gaps, whatever they hold.
+
+Private parts of aiokafka 0.14 are used here; ``tests/contract/test_faust_private_parts.py`` holds
+them down.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import structlog
+from aiokafka.consumer.fetcher import Fetcher, FetchError
+from aiokafka.errors import ConsumerStoppedError
+from faust.types import TP
+
+from streams.lenient_records import keep_fetched_bytes, unpack_leniently
+
+log = structlog.get_logger(__name__)
+
+FETCH_MAX_WAIT_MS = 50
+#: Small fetches: the thread that parses one holds the GIL.
+FETCH_BYTES = 512 << 10
+REASSIGNMENT_PAUSE_SECONDS = 0.005
+
+#: Of every consumer that takes runs. Positions are ours: no reset, no commit chooses one.
+RUN_CONSUMER_OPTIONS: dict[str, Any] = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
+    "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
+    "max_partition_fetch_bytes": FETCH_BYTES,
+    "check_crcs": True,
+}
+
+keep_fetched_bytes()
+#: Partitions whose next fetch has to be unpacked leniently, by fetcher.
+_LENIENT: WeakKeyDictionary[Fetcher, set[TP]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRun:
+    """Consecutive records of a partition between two fetch positions.
+
+    Attributes:
+        topic_partition: Where the records are from.
+        start_position: Fetch position before the first record.
+        next_position: Fetch position after the last one; the offsets between that are not in
+            ``records`` hold nothing for us (markers, aborted records).
+        records: aiokafka records in offset order; may be empty.
+    """
+
+    topic_partition: TP
+    start_position: int
+    next_position: int
+    records: list[Any]
+
+    def until(self, end: int) -> "RecordRun":
+        """Return the run as if the log ended at an offset after its start."""
+        if end >= self.next_position:
+            return self
+        kept = [record for record in self.records if record.offset < end]
+        return RecordRun(self.topic_partition, self.start_position, end, kept)
+
+
+def take_runs(fetcher: Fetcher, wanted: Mapping[TP, int]) -> list[RecordRun]:
+    """Take what the fetcher holds for some partitions, and move their positions.
+
+    Differs from ``Fetcher.fetched_records`` in that an advance without records is returned too.
+
+    Args:
+        fetcher: Of an aiokafka consumer; call this in the loop that the consumer runs in.
+        wanted: The most records to take, by partition.
+
+    Raises:
+        KafkaError: What the fetcher met instead of records.
+    """
+    runs = []
+    for topic_partition, max_records in wanted.items():
+        held = fetcher._records.get(topic_partition)
+        if held is None:
+            continue
+        if isinstance(held, FetchError):
+            _let_go(fetcher, topic_partition)
+            held.check_raise()
+            continue
+        state = held._assignment.state_value(topic_partition)
+        start = state.position if state.has_valid_position else None
+        lenient = _LENIENT.setdefault(fetcher, set())
+        if topic_partition in lenient:
+            lenient.discard(topic_partition)
+            unpack_leniently(held)
+        try:
+            records = held.getall(max_records)
+        except UnicodeDecodeError as error:
+            log.warning("header_name_not_utf8", partition=topic_partition.partition, why=str(error))
+            lenient.add(topic_partition)
+            _let_go(fetcher, topic_partition)
+            continue
+        if not held.has_more():
+            _let_go(fetcher, topic_partition)
+        if start is not None and state.has_valid_position and state.position > start:
+            runs.append(RecordRun(topic_partition, start, state.position, records))
+    return runs
+
+
+def _let_go(fetcher: Fetcher, topic_partition: TP) -> None:
+    """Forget what was fetched of a partition, so that it is fetched on from its position."""
+    del fetcher._records[topic_partition]
+    fetcher._notify(fetcher._wait_consume_future)
+
+
+async def wait_for_runs(
+    fetcher: Fetcher, wanted: Mapping[TP, int], timeout_seconds: float, wake: asyncio.Event
+) -> list[RecordRun]:
+    """Take runs as soon as there are any.
+
+    Returns:
+        The runs; none after the timeout, when ``wake`` is set, or while the group rebalances.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_seconds
+    while not fetcher._subscriptions.reassignment_in_progress:
+        runs = take_runs(fetcher, wanted)
+        remaining = deadline - loop.time()
+        if runs or remaining <= 0 or wake.is_set():
+            return runs
+        arrived = fetcher._create_fetch_waiter()
+        woken = asyncio.ensure_future(wake.wait())
+        await asyncio.wait({arrived, woken}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+        woken.cancel()
+        if arrived.done():
+            arrived.result()  # raises what the group coordinator could not handle
+        else:
+            arrived.cancel()
+        if fetcher._closed:
+            raise ConsumerStoppedError
+    await asyncio.sleep(REASSIGNMENT_PAUSE_SECONDS)
+    return []
