@@ -33,6 +33,8 @@ from interest_center.state_read import StateReader
 
 #: Checkpoints remembered until somebody asks for their reports.
 MOST_REPORTS = 64
+#: A kill in the write comes so long after its beginning, and the start of what kills.
+IN_WRITE_MS = 1
 
 __all__ = [
     "ApplyReport",
@@ -240,6 +242,7 @@ class PartitionCenter:
             add_texts(batch, self._dictionary.pending)
             batch.puts.append((META_KEY, encode_meta(meta)))
             fault_point("before_checkpoint_write")
+            fault_point("in_checkpoint_write", after_ms=IN_WRITE_MS)
             self._store.write(batch.puts, batch.deletes)
             fault_point("after_checkpoint_write")
             self._hot.all_durable()

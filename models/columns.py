@@ -58,6 +58,9 @@ def _within(lowest: object, highest: object) -> bool:
     return isinstance(lowest, int) and isinstance(highest, int) and 0 < lowest <= highest < TOP_BIT
 
 
+HOW_IDS_ARE = "write ids as text or as integers; 12.0 is not the id 12"
+
+
 class Columns:
     """The columns of one table.
 
@@ -132,8 +135,16 @@ class Columns:
         if not column.dtype.is_integer() and column.dtype not in kinds:
             raise ConfigurationError(
                 f"column {column.name} of {self.path} holds {column.dtype}, not ids",
-                hint="write ids as text or as integers; 12.0 is not the id 12",
+                hint=HOW_IDS_ARE,
             )
+        if not column.dtype.is_integer():
+            # What pandas writes to CSV when a column of whole numbers has a gap.
+            floats = column.cast(pl.String).str.contains(r"^[0-9]+\.0+$").sum()
+            if floats:
+                raise ConfigurationError(
+                    f"column {column.name} of {self.path} holds {floats} ids like 12.0",
+                    hint=HOW_IDS_ARE,
+                )
         return column
 
     def times_ms(self, name: str) -> NDArray[np.int64]:

@@ -219,8 +219,7 @@ class Assignment:
             return "suspended"
         if not ready:
             return "replaying"
-        no_memory = self.tools.rules.updater is not None and owned.open_center.memory_from is None
-        return "rebuilding_memory" if no_memory else "ready"
+        return owned.lacks_memory or "ready"
 
     # --- watching --------------------------------------------------------------------------
 

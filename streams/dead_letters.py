@@ -72,6 +72,7 @@ class DeadLetterWriter:
     async def _try_to_write(self, letters: Sequence[DeadLetter]) -> bool:
         try:
             producer = await self._started()
+            fault_point("before_dead_letters")
             acks = [
                 await producer.send(
                     self._topic, key=letter.key, value=letter.value, headers=headers_of(letter)
@@ -108,7 +109,7 @@ class DeadLetterWriter:
                 )
                 try:
                     await producer.start()
-                except KafkaError:
+                except (KafkaError, asyncio.CancelledError):
                     await producer.stop()
                     raise
                 self._producer = producer

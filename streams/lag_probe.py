@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import CoordinatorNotAvailableError, KafkaError
+from kafka.errors import CoordinatorNotAvailableError, CorruptRecordError, KafkaError
 
 from interest_center.core.errors import ConfigurationError
 from interest_center.settings import Settings
@@ -211,13 +211,16 @@ class LagProbe:
         """Return how long the first committed record from a position on has waited.
 
         Returns:
-            0 when only markers are left, None when the broker does not say in time.
+            0 when only markers are left, None when it cannot be known now.
         """
         known = self._first_records.get(place)
         if known is None or not known.looked_from <= position <= known.offset:
             self._consumer.assign([place])
             self._consumer.seek(place, position)
-            polled = self._consumer.poll(timeout_ms=RECORD_TIMEOUT_MS, max_records=1)
+            try:
+                polled = self._consumer.poll(timeout_ms=RECORD_TIMEOUT_MS, max_records=1)
+            except (CorruptRecordError, UnicodeDecodeError):
+                return None  # A record that the worker reads and kafka-python does not.
             if not polled:
                 return 0.0 if self._consumer.position(place) >= end else None
             record = polled[place][0]

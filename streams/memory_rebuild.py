@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from faust.types import TP
 
 from interest_center.center import PartitionCenter
@@ -55,6 +55,8 @@ class MemoryRebuild:
         assert updater is not None
         self.copy = files.memory_copy(updater.fingerprint)
         self.is_near = asyncio.Event()
+        #: The topic no longer holds the history that the memories would be built from.
+        self.is_impossible = False
         self._identity = identity
         self._tools = tools
         self._in_use = in_use
@@ -77,8 +79,14 @@ class MemoryRebuild:
         """End the build at this position or later, and return the copy with memories."""
         assert self._running is not None
         self._goal = at_least
-        rebuilt = await self._running
+        rebuilt = await asyncio.shield(self._running)
         assert rebuilt is not None
+        if rebuilt.watermark < at_least:
+            # An earlier call was given up, and the copy in use has gone on since.
+            if self._job is not None:
+                await asyncio.wait({self._job})
+            await self._replay(rebuilt)
+            await self._in_thread(rebuilt.checkpoint)
         return rebuilt
 
     async def abandon(self) -> None:
@@ -105,23 +113,33 @@ class MemoryRebuild:
         self._center = center = await self._in_thread(self._open)
         bounds = await self._bounds()
         if bounds.start > max(center.watermark, self._in_use.counters.start_position):
-            log.error(
-                "memory_cannot_be_built",
-                partition=self._identity.partition,
-                why="the topic no longer holds the history; ranking goes on without memory",
-                log_start=bounds.start,
-            )
-            self._center = None
-            await self._in_thread(center.close)
+            await self._renounce(center)
             return None
         if center.is_empty and bounds.start > 0:
             center.begin_at(bounds.start)
         log.info(
             "memory_build_starts", partition=self._identity.partition, position=center.watermark
         )
-        await self._replay(center)
+        try:
+            await self._replay(center)
+        except OffsetOutOfRangeError:
+            await self._renounce(center)
+            return None
         await self._in_thread(center.checkpoint)
         return center
+
+    async def _renounce(self, center: PartitionCenter) -> None:
+        """Go on without memories, and say so."""
+        self.is_impossible = True
+        self.is_near.clear()
+        log.error(
+            "memory_cannot_be_built",
+            partition=self._identity.partition,
+            why="the topic no longer holds the history; ranking goes on without memory",
+            next="bring the former bundle back, or keep more of the topic (UIC_RETENTION_MS)",
+        )
+        self._center = None
+        await self._in_thread(center.close)
 
     def _open(self) -> PartitionCenter:
         rules = self._tools.rules

@@ -7,7 +7,8 @@ open. What another worker does meanwhile cannot harm it: the state is f(events u
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -34,6 +35,10 @@ SUSPEND_SECONDS = 5.0
 OLD_COPY_SECONDS = 0.5
 
 T = TypeVar("T")
+
+
+class GivenUpError(Exception):
+    """The partition is suspended: what was waited for is not waited for any more."""
 
 
 class OwnedPartition:
@@ -77,7 +82,7 @@ class OwnedPartition:
         self._fail = fail
         self._rebuild: MemoryRebuild | None = None
         self._life = asyncio.create_task(self._live(after))
-        self._life.add_done_callback(lambda task: self._ended(task, fail))
+        self._life.add_done_callback(self._ended)
 
     # --- what the group says ---------------------------------------------------------------
 
@@ -108,6 +113,7 @@ class OwnedPartition:
     async def close(self) -> None:
         """Release the copy, as soon as nothing works on it."""
         self._assigned.clear()
+        self._suspending.set()
         self._arrived.set()
         parked = asyncio.ensure_future(self._parked.wait())
         await asyncio.wait({parked, self._life}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,26 +141,39 @@ class OwnedPartition:
         if after is not None:
             await asyncio.wait({after})
         await self.in_thread(self._tools.warm_up.wait)
-        bounds = await self._patiently(lambda: self._tools.reader.bounds(self.number))
+        log_end = await self._first_look()
         self.center = await self.in_thread(
-            open_copy, self.files, self._tools.rules, self.identity, bounds.end
+            open_copy, self.files, self._tools.rules, self.identity, log_end
         )
         if self._tools.rules.updater is not None and self.center.memory_from is None:
             self._rebuild = MemoryRebuild(self.identity, self._tools, self.files, self.center)
-            self._rebuild.start(lambda task: self._ended(task, self._fail))
+            self._rebuild.start(self._tell)
         while True:
-            self._parked.set()
-            await self._assigned.wait()
-            if not self.is_assigned:
-                continue  # Given up again before we were woken.
-            self._parked.clear()
-            self._suspending.clear()
-            await self._join_log()
-            await self._work()
+            await self._turn()
+            with suppress(GivenUpError):
+                await self._join_log()
+                await self._work()
             await self.checkpoint()
             self.pending.forget()
             if self._can_switch():
-                await self._switch()
+                with suppress(GivenUpError):
+                    await self._switch()
+
+    async def _turn(self) -> None:
+        """Wait, parked, until the partition is ours."""
+        self._parked.set()
+        await self._assigned.wait()
+        while not self.is_assigned:  # Given up again before we were woken.
+            await self._assigned.wait()
+        self._parked.clear()
+        self._suspending.clear()
+
+    async def _first_look(self) -> int:
+        """Return where the log ends, as soon as the broker says it."""
+        while True:
+            await self._turn()
+            with suppress(GivenUpError):
+                return (await self._patiently(lambda: self._tools.reader.bounds(self.number))).end
 
     def _can_switch(self) -> bool:
         return self.is_assigned and self._rebuild is not None and self._rebuild.is_near.is_set()
@@ -163,7 +182,9 @@ class OwnedPartition:
         """Go on with the copy that has memories, once it is level with the one in use."""
         assert self._rebuild is not None
         self._feed.close()
-        rebuilt = await self._rebuild.finish(at_least=self.open_center.watermark)
+        rebuilt = await self._unless_suspended(
+            self._rebuild.finish(at_least=self.open_center.watermark)
+        )
         async with self.copy_lock:
             old, old_copy = self.open_center, self.files.current()
             self.files.make_current(self._rebuild.copy)
@@ -175,21 +196,30 @@ class OwnedPartition:
         if old_copy is not None:
             await self.in_thread(shutil.rmtree, old_copy)
 
-    def _ended(self, task: "asyncio.Task[Any]", fail: Callable[[BaseException], None]) -> None:
+    def _ended(self, life: "asyncio.Task[None]") -> None:
         self._parked.set()
-        if not task.cancelled() and task.exception() is not None:
-            fail(task.exception())  # type: ignore[arg-type]  # not None, as just asked
+        self._tell(life)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the broker about this partition until it answers."""
+    def _tell(self, task: "asyncio.Task[Any]") -> None:
+        """Stop the worker when a task of this partition ended by an error."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
+    async def _patiently(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Ask the broker about this partition until it answers.
+
+        Raises:
+            GivenUpError: The partition was suspended meanwhile.
+        """
         while True:
             try:
-                return await ask()
+                return await self._unless_suspended(ask())
             except KafkaError as error:
                 if not passes(error):
                     raise
                 log.warning("broker_does_not_answer", partition=self.number, error=repr(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._unless_suspended(asyncio.sleep(RETRY_SECONDS))
 
     async def _join_log(self) -> None:
         """Check that the log goes on where the state ends, and start to fetch there."""
@@ -244,30 +274,33 @@ class OwnedPartition:
 
         A run whose dead letters nobody takes is not applied when the partition is given up; its
         next owner replays it.
+
+        Raises:
+            GivenUpError: That happened.
         """
         center = self.open_center
         await self._tools.throttle.take(len(run.records))
         batch, applied = await self.in_thread(decode_and_apply, self._tools.decoder, center, run)
         if not applied:
             with metrics.BATCH_SECONDS.labels("dead_letters").time():
-                if not await self._unless_suspended(
-                    self._tools.dead_letters.write(batch.dead_letters)
-                ):
-                    return
+                await self._unless_suspended(self._tools.dead_letters.write(batch.dead_letters))
             await self.in_thread(apply_batch, center, batch)
         self.pending.finish()
         self._note_progress()
 
-    async def _unless_suspended(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do something that may wait for the broker; False when the partition was given up."""
+    async def _unless_suspended(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something that may wait for the broker.
+
+        Raises:
+            GivenUpError: The partition was suspended before it was done.
+        """
         doing = asyncio.ensure_future(work)
         suspending = asyncio.ensure_future(self._suspending.wait())
         try:
             await asyncio.wait({doing, suspending}, return_when=asyncio.FIRST_COMPLETED)
             if not doing.done():
-                return False
-            doing.result()
-            return True
+                raise GivenUpError
+            return doing.result()
         finally:
             suspending.cancel()
             doing.cancel()
@@ -307,6 +340,17 @@ class OwnedPartition:
             await self.checkpoint()
 
     # --- small things ----------------------------------------------------------------------
+
+    @property
+    def lacks_memory(self) -> str | None:
+        """Why no memories of the bundle are served: being built, or not to be had; None: they are.
+
+        ``rebuilding_memory`` ends by itself, ``without_memory`` does not: the topic no longer holds
+        the history.
+        """
+        if self._rebuild is None:
+            return None
+        return "without_memory" if self._rebuild.is_impossible else "rebuilding_memory"
 
     @property
     def open_center(self) -> PartitionCenter:

@@ -24,7 +24,8 @@ class PartitionStatus(msgspec.Struct, frozen=True):
         memory_from: First offset that the memories have seen; None without memories.
         memory_model: What computes the memories, None without.
         progress: Share of the replay that was due at assignment, 1 when done.
-        phase: What goes on: opening, replaying, ready, rebuilding_memory, suspended.
+        phase: What goes on: opening, replaying, ready, rebuilding_memory, without_memory (the topic
+            no longer holds the history to build it from), suspended.
     """
 
     partition: int

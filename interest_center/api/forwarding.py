@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import aiohttp
+from yarl import URL
 
 from interest_center import metrics
 from interest_center.core.errors import NotReadyError
@@ -61,7 +62,10 @@ class Forwarder:
             headers["content-type"] = query.content_type
         try:
             async with self._session.request(
-                query.method, owner_url + query.path, data=query.body or None, headers=headers
+                query.method,
+                URL(owner_url + query.path, encoded=True),
+                data=query.body or None,
+                headers=headers,
             ) as response:
                 reply = Reply(
                     response.status,

@@ -32,6 +32,7 @@ class Comparison:
 
     Attributes:
         users: Users compared.
+        subsequences: Sub-sequences compared.
         behaviors: Behaviors compared, of rings and sub-sequences.
         memories: Memories compared that have seen an event.
         near_ties: Events at which the oracle followed the product's choice of the top channel.
@@ -40,6 +41,7 @@ class Comparison:
     """
 
     users: int = 0
+    subsequences: int = 0
     behaviors: int = 0
     memories: int = 0
     near_ties: int = 0
@@ -59,7 +61,8 @@ class Comparison:
         memory = f", worst memory difference {self.worst_memory:.1e}" if self.memories else ""
         ties = f", {self.near_ties} near ties followed" if self.near_ties else ""
         return (
-            f"{self.users:,} users, {self.behaviors:,} behaviors, "
+            f"{self.users:,} users, {self.subsequences:,} sub-sequences, "
+            f"{self.behaviors:,} behaviors, "
             f"{self.memories:,} memories equal{memory}{ties}"
         )
 
@@ -106,12 +109,21 @@ def compare_profile(user: str, answer: Answer, state: UserState, into: Compariso
 
 def compare_subsequences(user: str, answer: Answer, state: UserState, into: Comparison) -> None:
     """Compare every sub-sequence of one user, each read by its own request."""
-    for category, kept in state.subsequences.items():
+    for category in state.subsequences:
         read = answer["subsequences"].get(category, {"behaviors": []})
-        got = [public(behavior) for behavior in read["behaviors"]]
-        into.behaviors += len(kept.behaviors)
-        if got != kept.behaviors[::-1]:
-            into.differences.append(f"user {user}: sub-sequence {category} differs")
+        compare_category(user, category, read, state, into)
+
+
+def compare_category(
+    user: str, category: str, read: Answer, state: UserState, into: Comparison
+) -> None:
+    """Compare the answer about one sub-sequence."""
+    kept = state.subsequences.get(category)
+    wanted = kept.behaviors[::-1] if kept is not None else []
+    into.subsequences += 1
+    into.behaviors += len(wanted)
+    if [public(behavior) for behavior in read["behaviors"]] != wanted:
+        into.differences.append(f"user {user}: sub-sequence {category} differs")
 
 
 def compare_memory(

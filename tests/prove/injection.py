@@ -11,6 +11,7 @@ import numpy as np
 
 from prove.logs import Event
 from prove.malformed import malformed_messages
+from prove.rows import Check
 from prove.sending import Message, erasure, good
 
 LATE_MS = 86_400_000
@@ -22,12 +23,25 @@ WITHOUT_CATEGORY = 0.03
 PART_EVENTS = 1_500
 
 
+#: What every plan has to hold to prove anything.
+NEEDED = ("duplicate", "late", "just_in_time", "erasure", "malformed", "aborted")
+
+
 @dataclass
 class Plan:
     """What to send: parts in order (``plain``, ``commit`` or ``abort``), and what is in them."""
 
     parts: list[tuple[str, list[Message]]] = field(default_factory=list)
     injected: Counter[str] = field(default_factory=Counter)
+
+    def told(self, name: str) -> Check:
+        """Return the check that everything needed is in it."""
+        return Check(
+            name,
+            ", ".join(f"{kind} {n:,}" for kind, n in sorted(self.injected.items())),
+            f"some of each: {', '.join(NEEDED)}",
+            all(self.injected[kind] for kind in NEEDED),
+        )
 
 
 class Injector:

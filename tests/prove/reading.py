@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -159,8 +159,3 @@ async def _call(
 
     async with http_session.request(method, URL(path, encoded=True), json=body) as answer:
         return _checked(answer.status, await answer.read(), path)
-
-
-def not_ready_statuses(statuses: Iterable[int]) -> set[int]:
-    """Return the statuses that are neither an answer nor the documented refusal."""
-    return set(statuses) - {200, 503}

@@ -8,7 +8,7 @@ nothing was shown.
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,6 @@ class Bench:
     data_dir: Path
     seed: int
     say: Callable[[str], None] = print
-    started: float = field(default_factory=time.monotonic)
 
     def rng(self, *labels: int) -> np.random.Generator:
         """Return a random stream of its own for these labels."""

@@ -59,14 +59,27 @@ def wait_until(
 class Process:
     """One child process with its log file."""
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        cwd: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         self.started_at = time.monotonic()
         self.log_start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             self.child = subprocess.Popen(
-                argv, env=dict(env), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+                argv,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property

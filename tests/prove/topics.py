@@ -71,7 +71,11 @@ def dead_letters(bootstrap: str, topic: str) -> list[DeadLetter]:
     """Return every dead letter; after a crash the same one may lie there twice."""
     letters = []
     for record in _committed(bootstrap, topic):
-        said = {name: value.decode() for name, value in record.headers if name != "original"}
+        said = {
+            name: value.decode()
+            for name, value in record.headers
+            if not name.startswith("original.")
+        }
         place = (int(said["partition"]), int(said["offset"]))
         letters.append(DeadLetter(place, said["reason"], said["detail"], record.key, record.value))
     return letters
@@ -82,9 +86,17 @@ def produced_events(bootstrap: str, topic: str) -> list[Sent]:
     found = []
     for record in _committed(bootstrap, topic):
         event = plain_event(dict(record.headers), record.value)
-        message = Message(record.key, record.value, event["user_id"], event)
+        headers = tuple(record.headers)
+        message = Message(record.key, record.value, event["user_id"], event, headers=headers)
         found.append(Sent(message, record.partition, record.offset, record.timestamp))
     return found
+
+
+def form_of(headers: dict[str, bytes], value: bytes) -> str:
+    """Return in which form an event lies in the topic."""
+    if "ce_specversion" in headers:
+        return "CloudEvents binary"
+    return "CloudEvents structured" if "specversion" in json.loads(value) else "plain JSON"
 
 
 def plain_event(headers: dict[str, bytes], value: bytes) -> dict[str, Any]:

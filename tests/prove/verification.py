@@ -120,10 +120,7 @@ def first(told: Sequence[str], fine: str) -> str:
 
 
 def read_and_compare(
-    workers: Sequence[Service],
-    expected: Expectation,
-    say: Callable[[str], None],
-    with_memory: bool = True,
+    workers: Sequence[Service], expected: Expectation, say: Callable[[str], None]
 ) -> tuple[Comparison, dict[str, Answer], float]:
     """Read every user over HTTP from one worker and compare; also returns the answers."""
     started = time.monotonic()
@@ -131,8 +128,7 @@ def read_and_compare(
     say(f"reading {len(users):,} users over HTTP")
     answers = read_users(workers[0].url, users)
     seconds = time.monotonic() - started
-    memory = expected.memory if with_memory else None
-    return compare(expected.oracle, answers, memory, say=say), answers, seconds
+    return compare(expected.oracle, answers, expected.memory, say=say), answers, seconds
 
 
 def verified(

@@ -10,19 +10,29 @@ from http.client import HTTPException
 
 import numpy as np
 
-from prove.comparison import Answer, Comparison, compare_memory, compare_profile
+from prove.comparison import (
+    Answer,
+    Comparison,
+    compare_category,
+    compare_memory,
+    compare_profile,
+)
 from prove.oracle import Oracle
 from prove.oracle_memory import MemoryOracle
-from prove.reading import Connection, interest_path
+from prove.reading import Connection, category_path, interest_path
 
 PAUSE_SECONDS = 0.015
 TIMEOUT_SECONDS = 3.0
-MEMORY_EVERY = 10
+#: After so many answers one sub-sequence of the user is asked for as well.
+CATEGORY_EVERY = 3
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One request and what came back; ``status`` 0 when nobody answered."""
+    """One request and what came back; ``status`` 0 when nobody answered.
+
+    ``category`` is the one whose sub-sequence was asked for, None: the whole interest was.
+    """
 
     asked_at: float
     answered_at: float
@@ -30,6 +40,7 @@ class Seen:
     user: str
     status: int
     body: Answer | None
+    category: str | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -70,43 +81,62 @@ class Watcher:
 
     def _ask(self, name: str, url: str, choices: Sequence[int]) -> None:
         connection = Connection(url, TIMEOUT_SECONDS)
-        for choice in choices:
+        for number, choice in enumerate(choices):
             if self._over.is_set():
                 break
             user = self.users[choice]
-            asked_at = time.monotonic()
-            try:
-                status, body = connection.call("GET", interest_path(user) + "?raw_memory=true")
-            except (OSError, HTTPException):
-                status, body = 0, b""
-                connection.close()
-            answer = json.loads(body) if status == 200 else None
-            self.seen.append(Seen(asked_at, time.monotonic(), name, user, status, answer))
+            answer = self._ask_one(connection, name, user)
+            if answer is not None and answer["categories"] and number % CATEGORY_EVERY == 0:
+                categories = answer["categories"]
+                category = categories[choice % len(categories)]["category_id"]
+                self._ask_one(connection, name, user, category)
             time.sleep(PAUSE_SECONDS)
         connection.close()
 
+    def _ask_one(
+        self, connection: Connection, name: str, user: str, category: str | None = None
+    ) -> Answer | None:
+        """Ask once and remember what came back."""
+        path = interest_path(user) + "?raw_memory=true"
+        if category is not None:
+            path = category_path(user, category)
+        asked_at = time.monotonic()
+        try:
+            status, body = connection.call("GET", path)
+        except (OSError, HTTPException):
+            status, body = 0, b""
+            connection.close()
+        answer: Answer | None = json.loads(body) if status == 200 else None
+        now = time.monotonic()
+        self.seen.append(Seen(asked_at, now, name, user, status, answer, category))
+        return answer
+
 
 def recomputed(seen: Sequence[Seen], oracle: Oracle, memory: MemoryOracle) -> Comparison:
-    """Recompute every answer at the offset it states; every tenth with its memory."""
+    """Recompute every answer at the offset it states, memories and sub-sequences included."""
     outcome = Comparison()
-    for number, one in enumerate(answers := [s for s in seen if s.body is not None]):
+    for one in (answers := [s for s in seen if s.body is not None]):
         assert one.body is not None
         partition, watermark = one.place
         if partition != oracle.partition_of(one.user):
             outcome.differences.append(f"user {one.user}: answered from partition {partition}")
             continue
         state = oracle.state_of(one.user, watermark)
+        if one.category is not None:
+            compare_category(one.user, one.category, one.body, state, outcome)
+            continue
         compare_profile(one.user, one.body, state, outcome)
-        if number % MEMORY_EVERY == 0:
-            compare_memory(one.user, one.body, state, memory, outcome)
-    assert outcome.users + len(outcome.differences) >= len(answers)
+        compare_memory(one.user, one.body, state, memory, outcome)
+    n_compared = outcome.users + outcome.subsequences + len(outcome.differences)
+    assert n_compared >= len(answers)
     return outcome
 
 
 def steps_back(seen: Sequence[Seen], since: float) -> list[str]:
-    """Return the answers, asked after ``since``, that are below an offset answered before.
+    """Return the answers, given after ``since``, that are below an offset answered before.
 
-    An answer counts as before when it had arrived when the later one was asked.
+    An answer counts as before when it had arrived when the later one was asked; or, when the later
+    one was asked of a stopped worker, when it had arrived before that one went on at ``since``.
     """
     answers = [one for one in seen if one.body is not None]
     arrivals = sorted(answers, key=lambda one: one.answered_at)
@@ -114,12 +144,13 @@ def steps_back(seen: Sequence[Seen], since: float) -> list[str]:
     arrived = 0
     told = []
     for one in sorted(answers, key=lambda one: one.asked_at):
-        while arrived < len(arrivals) and arrivals[arrived].answered_at <= one.asked_at:
+        known_by = max(one.asked_at, since) if one.answered_at >= since else one.asked_at
+        while arrived < len(arrivals) and arrivals[arrived].answered_at <= known_by:
             partition, watermark = arrivals[arrived].place
             highest[partition] = max(highest.get(partition, 0), watermark)
             arrived += 1
         partition, watermark = one.place
-        if one.asked_at >= since and watermark < highest.get(partition, 0):
+        if one.answered_at >= since and watermark < highest.get(partition, 0):
             told.append(
                 f"{one.worker} answered offset {watermark} of partition {partition} "
                 f"after {highest[partition]}"

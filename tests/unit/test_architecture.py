@@ -55,7 +55,7 @@ ROOMS = (
         "service",
         SERVICE,
         "interest_center.core interest_center.stores " + ENGINE + " " + SERVICE,
-        "numpy msgspec litestar uvicorn aiohttp kafka pydantic pydantic_settings "
+        "numpy msgspec litestar uvicorn aiohttp yarl kafka pydantic pydantic_settings "
         "prometheus_client structlog click rich",
     ),
     room("cli", "interest_center.cli", "interest_center.core", "click"),
@@ -87,6 +87,7 @@ IMPURE_MODULES = frozenset(["time", "os", "random", "socket", "subprocess", "thr
 NAMED_EXCEPTIONS = {
     # Kills the process at a labelled point in tests; reads its label from the environment.
     ("interest_center.core.fault_points", "os"),
+    ("interest_center.core.fault_points", "subprocess"),
     # Passes the environment on to Java unread.
     ("streams.broker_process", "os"),
     # The lock of a partition: the engine waits for nothing else.

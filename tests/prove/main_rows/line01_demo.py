@@ -4,7 +4,6 @@ Every clicking shopper has a control: another user with the same events and with
 """
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from prove.logs import Event
 from prove.reading import Connection, interest_path
 from prove.rows import Bench, Check, equal, figure
 from prove.sending import good, send_plain
-from prove.system import System, SystemFailedError
+from prove.system import Process, System, SystemFailedError
 from prove.verification import EVENTS_TOPIC, wait_caught_up
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,20 +58,24 @@ def prove(bench: Bench) -> Iterator[Check]:
     yield from tests_end_well(bench)
 
 
-def make(verb: str, bench: Bench, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a verb of the Makefile in the tree, with a home of its own, to its end."""
+def make(verb: str, bench: Bench, *arguments: str) -> tuple[int, str]:
+    """Run a verb of the Makefile in the tree, with a home of its own, to its end.
+
+    Returns:
+        Exit status and what it printed.
+    """
     bench.say(f"make {verb}")
-    environment = System(bench.workspace / f"home-{verb}").environment()
-    return subprocess.run(
-        ["make", verb, *arguments],
-        cwd=ROOT,
-        env={k: v for k, v in environment.items() if k not in OF_MAKE},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=COMMAND_SECONDS,
-    )
+    with System(home_of(verb, bench)) as system:
+        environment = {k: v for k, v in system.environment().items() if k not in OF_MAKE}
+        log = system.logs / "make.log"
+        process = Process(f"make {verb}", ["make", verb, *arguments], environment, log, cwd=ROOT)
+        system.processes.append(process)
+        return process.wait(COMMAND_SECONDS), process.said()
+
+
+def home_of(verb: str, bench: Bench) -> Path:
+    """Return the home of a verb's run."""
+    return bench.workspace / f"home-{verb}"
 
 
 def left_behind(home: Path) -> list[str]:
@@ -90,19 +93,18 @@ def left_behind(home: Path) -> list[str]:
 
 def demo_ends_well(bench: Bench) -> Iterator[Check]:
     """Run `make demo` away from a terminal."""
-    done = make("demo", bench)
-    yield equal("make demo: exit status", done.returncode, 0)
-    told = [line.strip() for line in done.stdout.splitlines() if " ms" in line]
+    status, printed = make("demo", bench)
+    yield equal("make demo: exit status", status, 0)
+    told = [line.strip() for line in printed.splitlines() if " ms" in line]
     yield figure("what it printed", " ".join(told))
-    behind = left_behind(bench.workspace / "home-demo")
-    yield equal("processes that it left behind", behind, [])
+    yield equal("processes that it left behind", left_behind(home_of("demo", bench)), [])
 
 
 def tests_end_well(bench: Bench) -> Iterator[Check]:
     """Run `make test`, and count what ran on a real Kafka."""
     report = bench.workspace / "tests.xml"
-    done = make("test", bench, f"ARGS=-q --junitxml={report}")
-    yield equal("make test: exit status", done.returncode, 0)
+    status, _ = make("test", bench, f"ARGS=-q --junitxml={report}")
+    yield equal("make test: exit status", status, 0)
     cases = list(ElementTree.parse(report).iter("testcase"))
     integration = [case for case in cases if ".integration." in f".{case.get('classname')}."]
     skipped = sum(case.find("skipped") is not None for case in cases)
@@ -112,6 +114,7 @@ def tests_end_well(bench: Bench) -> Iterator[Check]:
         "none skipped, integration tests among them",
         bool(integration) and not skipped,
     )
+    yield equal("processes that they left behind", left_behind(home_of("test", bench)), [])
 
 
 def clicks_move_rankings(bench: Bench) -> Iterator[Check]:

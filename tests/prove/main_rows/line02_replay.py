@@ -14,7 +14,7 @@ from prove.logs import (
     read_taobao,
     users_of,
 )
-from prove.rows import Bench, Check, equal, figure
+from prove.rows import Bench, Check, equal
 from prove.sending import send_with_transactions
 from prove.system import System
 from prove.verification import EVENTS_TOPIC, check_of_the_check, expectation, verified
@@ -45,8 +45,7 @@ def replay(
         worker = system.start_worker()
         bench.say(f"{name}: sending {len(events):,} events")
         sent = send_with_transactions(system.bootstrap, EVENTS_TOPIC, plan.parts)
-        injected = ", ".join(f"{kind} {n:,}" for kind, n in sorted(plan.injected.items()))
-        yield figure(f"{name}: injected", injected)
+        yield plan.told(f"{name}: injected")
         expected = expectation(sent, bundle)
         yield from verified(system, [worker], expected, bench.say, name)
         yield check_of_the_check([worker], expected)

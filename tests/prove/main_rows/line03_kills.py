@@ -31,16 +31,17 @@ CHECKPOINT_SECONDS = 2
 MAX_KILLS = 30
 KILL_SECONDS = (0.8, 2.6)
 
-#: Before, in (between the store's write and the note of it) and after the checkpoint write and the
-#: dead-letter acknowledgement; the number is drawn so that some work is done before.
+#: Before, in and after the checkpoint write and the acknowledgement of dead letters; the number is
+#: drawn so that some work is done before. In the write another process kills, a moment after its
+#: beginning; before the acknowledgement the letters are sent and may be there or not.
 FAULT_POINTS = (
     ("before_checkpoint_write", 5, 12),
     ("before_checkpoint_write", 5, 12),
-    ("before_checkpoint_write", 5, 12),
-    ("after_checkpoint_write", 5, 12),
+    ("in_checkpoint_write", 5, 12),
+    ("in_checkpoint_write", 5, 12),
     ("after_checkpoint_write", 5, 12),
     ("after_apply", 30, 60),
-    ("before_dead_letter_ack", 20, 50),
+    ("before_dead_letters", 20, 50),
     ("before_dead_letter_ack", 20, 50),
     ("after_dead_letter_ack", 20, 50),
     ("after_dead_letter_ack", 20, 50),

@@ -26,7 +26,7 @@ SESSION_SECONDS = 6
 CALM_SECONDS = 6.0
 PAUSED_SECONDS = SESSION_SECONDS + 8.0
 PART_MESSAGES = 150
-PART_SECONDS = 0.15
+PART_SECONDS = 0.2
 
 
 @dataclass
@@ -83,6 +83,7 @@ class Drama:
     bench: Bench
     system: System
     watcher: Watcher
+    paused_at: float = 0.0
     resumed_at: float = 0.0
 
     def play(self) -> list[Service]:
@@ -96,6 +97,7 @@ class Drama:
         c = self._start("c")
         c.wait_ready()
         self._calm("a third joined")
+        self.paused_at = time.monotonic()
         a.pause()
         self._calm("one paused past its timeout", PAUSED_SECONDS)
         self.resumed_at = time.monotonic()
@@ -128,6 +130,7 @@ def prove(bench: Bench) -> Iterator[Check]:
         drama = Drama(bench, system, watcher)
         try:
             workers = drama.play()
+            parts_left = len(load.parts)
         finally:
             watcher.stop()
             sent = load.finish()
@@ -138,14 +141,38 @@ def prove(bench: Bench) -> Iterator[Check]:
         seen = watcher.seen
         outcome = recomputed(seen, expected.oracle, expected.memory)
         yield Check("answers in between, at their offset", outcome.told(), "equal", outcome.equal)
+        yield Check(
+            "parts of the load left when the resumed worker was calm again",
+            str(parts_left),
+            "above 0: there was load all the time",
+            parts_left > 0,
+        )
+        yield taken_over(seen, drama)
         yield from answers_in_between(seen, drama.resumed_at)
+
+
+def taken_over(seen: list[Seen], drama: Drama) -> Check:
+    """Check that the other worker answered for every partition while one was stopped."""
+    answered = {
+        one.place[0]
+        for one in seen
+        if one.worker == "c"
+        and one.body is not None
+        and drama.paused_at + SESSION_SECONDS < one.answered_at < drama.resumed_at
+    }
+    return Check(
+        "partitions that the other worker answered for during the pause",
+        ", ".join(map(str, sorted(answered))) or "none",
+        "all: they were taken over",
+        answered == set(range(N_PARTITIONS)),
+    )
 
 
 def answers_in_between(seen: list[Seen], resumed_at: float) -> Iterator[Check]:
     """Check statuses and the order of offsets."""
     other = set(statuses(seen)) - {200, 503, 0}
     yield Check("statuses", told_statuses(seen), "200 or 503, or none from the dead", not other)
-    after = [one for one in seen if one.asked_at >= resumed_at]
+    after = [one for one in seen if one.answered_at >= resumed_at]
     back = steps_back(seen, resumed_at)
     n_after = sum(one.body is not None for one in after)
     fine = f"none in {n_after:,} answers"

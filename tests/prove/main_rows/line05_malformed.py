@@ -6,7 +6,7 @@ from prove.bundles import bundle_for
 from prove.injection import Injector
 from prove.logs import read_taobao
 from prove.malformed import KINDS
-from prove.rows import Bench, Check, figure
+from prove.rows import Bench, Check
 from prove.sending import send_with_transactions
 from prove.system import System
 from prove.verification import EVENTS_TOPIC, check_of_the_check, expectation, verified
@@ -29,8 +29,7 @@ def prove(bench: Bench) -> Iterator[Check]:
         sent = send_with_transactions(system.bootstrap, EVENTS_TOPIC, plan.parts)
         n_bad = sum(bool(s.message.reason) for s in sent)
         yield Check("malformed events sent", f"{n_bad:,}", "10,000", n_bad == N_MALFORMED)
-        also = ("duplicate", "far_duplicate", "late", "just_in_time", "erasure", "aborted")
-        yield figure("beside them", ", ".join(f"{k} {plan.injected[k]:,}" for k in also))
+        yield plan.told("in all")
         expected = expectation(sent, bundle)
         yield from verified(system, [worker], expected, bench.say)
         yield check_of_the_check([worker], expected)

@@ -4,6 +4,7 @@ import csv
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from prove.reading import Connection, metric, owned_partitions
 from prove.rows import Bench, Check, equal
 from prove.sending import Sent
 from prove.system import Service, System, SystemFailedError, wait_until
-from prove.topics import end_offsets, produced_events
+from prove.topics import end_offsets, form_of, produced_events
 from prove.verification import EVENTS_TOPIC, check_of_the_check, expectation, verified
 
 N_EVENTS = 20_000
@@ -69,6 +70,11 @@ class Form:
     write: Callable[[list[Event], Path], None]
     options: tuple[str, ...] = ()
 
+    @property
+    def in_topic(self) -> str:
+        """What its events are in the topic."""
+        return self.name if self.name.startswith("CloudEvents") else "plain JSON"
+
 
 FORMS = (
     Form("plain JSON", "jsonl", write_json_lines),
@@ -103,6 +109,7 @@ def prove(bench: Bench) -> Iterator[Check]:
             yield interrupted_and_resumed(bench, system, form, slice_)
         sent = produced_events(system.bootstrap, EVENTS_TOPIC)
         yield nothing_lost(sent, events)
+        yield each_in_its_form(sent, len(events))
         expected = expectation(sent, bundle)
         yield from verified(system, [worker], expected, bench.say)
         yield nothing_doubled(worker, len(events))
@@ -161,6 +168,22 @@ def nothing_lost(sent: list[Sent], events: list[Event]) -> Check:
         f"the {len(wanted):,} of the files, field by field",
         same,
     )
+
+
+def each_in_its_form(sent: list[Sent], n_events: int) -> Check:
+    """Check that the events of each file are in the topic in the form that was asked for."""
+    found: dict[str, set[str]] = {}
+    for one in sent:
+        message = one.message
+        assert message.event is not None
+        assert message.value is not None
+        form = form_of(dict(message.headers), message.value)
+        found.setdefault(form, set()).add(message.event["event_id"])
+    told = {form: len(ids) for form, ids in sorted(found.items())}
+    wanted = Counter({form.in_topic: 0 for form in FORMS})
+    for form, part in zip(FORMS, np.array_split(np.arange(n_events), len(FORMS)), strict=True):
+        wanted[form.in_topic] += len(part)
+    return equal("distinct events by their form in the topic", told, dict(sorted(wanted.items())))
 
 
 def nothing_doubled(worker: Service, n_events: int) -> Check:

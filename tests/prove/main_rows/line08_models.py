@@ -1,5 +1,6 @@
 """Line 8: a simulated world whose best reachable AUC is known; the model between the baselines."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from prove.rows import Bench, Check, aim, figure
 from prove.system import System
 
 MIN_GAP = 0.08
+MAX_APART = 0.01
 AIM_CLOSED = 0.5
 PRIOR_COUNT = 20.0
 SECONDS = 1_800.0
@@ -53,6 +55,7 @@ def prove(bench: Bench) -> Iterator[Check]:
     with System(bench.workspace / "home") as system:
         bench.say("simulating")
         system.run("simulate", "--seed", str(bench.seed), "--out", str(world), seconds=SECONDS)
+        frozen = hashes(world)
         tables = ["--events", str(world / "events.parquet")]
         tables += ["--samples", str(hidden_probability(world))]
         bundle = bench.workspace / "bundle"
@@ -70,7 +73,15 @@ def prove(bench: Bench) -> Iterator[Check]:
             seconds=SECONDS,
         )
     figures: dict[str, Any] = json.loads(done.stdout)
+    same = hashes(world) == frozen
+    yield Check("the world after training", "unchanged" if same else "CHANGED", "unchanged", same)
     yield from compared(world, float(figures["auc"]))
+
+
+def hashes(world: Path) -> dict[str, str]:
+    """Return the content hash of each file that the simulator wrote."""
+    names = ("events.parquet", "samples.parquet", "world.json")
+    return {name: hashlib.sha256((world / name).read_bytes()).hexdigest() for name in names}
 
 
 def hidden_probability(world: Path) -> Path:
@@ -96,6 +107,12 @@ def compared(world: Path, model: float) -> Iterator[Check]:
         "oracle from the last n behaviors", ", ".join(f"{k}: {v:.4f}" for k, v in cut.items())
     )
     whole, ring = float(written["oracle_auc_audited"]), float(cut["100"])
+    yield Check(
+        "oracle AUC, ours and the simulator's on its sample of the split",
+        f"{oracle:.4f} and {whole:.4f}",
+        f"within {MAX_APART}",
+        abs(oracle - whole) <= MAX_APART,
+    )
     yield Check(
         "what is older than the ring is worth", f"{whole - ring:.4f}", "more than 0", whole > ring
     )

@@ -145,6 +145,7 @@ EMPTY_EVENTS = [
     ("event_id", ["a", None, "b"], "event_id .* is empty in 1 of 3 rows"),
 ]
 WRONG_EVENTS = [
+    ("item_id", ["12.0", "13.0", "x"], "item_id .* holds 2 ids like 12.0"),
     ("event_type", ["jump"] * 3, "unknown event types"),
     ("event_time_ms", ["soon"] * 3, "whole numbers"),
     ("event_time_ms", [NOW_MS / 1000] * 3, "expected 946684800000 to 4102444800000"),

@@ -11,7 +11,7 @@ from yarl import URL
 
 from interest_center import metrics
 
-ODD_IDS = ("a/b", "a%2Fb", "100%", "ü & ö", "?x=1", "a b", "#1", ":batchGet", "字")
+ODD_IDS = ("a/b", "a%2Fb", "100%", "ü & ö", "?x=1", "..", ".", "a b", "#1", ":batchGet", "字")
 
 
 @pytest.fixture

@@ -30,3 +30,19 @@ def test_kills_where_and_when_it_is_asked_to(asked: str, printed: str, code: int
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == (printed, code)
+
+
+def test_a_kill_may_come_a_moment_later_from_outside() -> None:
+    script = """
+import time
+from interest_center.core.fault_points import fault_point
+fault_point("in_the_work", after_ms=1)
+print("working", flush=True)
+time.sleep(30)
+"""
+    environment = {**os.environ, "UIC_FAULT_POINT": "in_the_work"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == -signal.SIGKILL
