@@ -145,7 +145,7 @@ def malformed(kind: Kind, number: int, users: list[str], n_partitions: int) -> M
         "event_time_ms": 1_511_544_070_000 + number,
     }
     made = kind.make(event)
-    changes = {"value": made} if isinstance(made, bytes) else made
+    changes: dict[str, Any] = {"value": made} if isinstance(made, bytes) else made
     key: bytes | None = changes.get("key", user.encode())
     partition = None
     if key is None or "move_by" in changes:

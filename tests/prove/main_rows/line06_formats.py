@@ -177,9 +177,9 @@ def each_in_its_form(sent: list[Sent], n_events: int) -> Check:
         message = one.message
         assert message.event is not None
         assert message.value is not None
-        form = form_of(dict(message.headers), message.value)
-        found.setdefault(form, set()).add(message.event["event_id"])
-    told = {form: len(ids) for form, ids in sorted(found.items())}
+        name = form_of(dict(message.headers), message.value)
+        found.setdefault(name, set()).add(message.event["event_id"])
+    told = {name: len(ids) for name, ids in sorted(found.items())}
     wanted = Counter({form.in_topic: 0 for form in FORMS})
     for form, part in zip(FORMS, np.array_split(np.arange(n_events), len(FORMS)), strict=True):
         wanted[form.in_topic] += len(part)
