@@ -58,6 +58,12 @@ def read_training_data(tables: TrainingTables) -> tuple[PointInTime, Samples, di
     samples = read_samples(tables.samples)
     for code, name in enumerate(SPLITS[:2]):
         labels = samples.labels[samples.splits == code]
+        if code == TRAIN and not len(labels):
+            raise ConfigurationError(
+                f"{tables.samples} has no row of split train",
+                hint="its column split holds train, validation and test; without the column the "
+                "splits are made by time",
+            )
         if labels.min(initial=1) == labels.max(initial=0):
             raise ConfigurationError(
                 f"split {name} of {tables.samples} needs samples with and without a click"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
-from faust.types import TP
 
 from interest_center import metrics
 from interest_center.api.directory import PartitionStatus
@@ -224,15 +223,17 @@ class Assignment:
     # --- watching --------------------------------------------------------------------------
 
     async def look_at_the_log(self) -> None:
-        """Learn where the logs end, and since when the first unapplied records wait there."""
+        """Learn where the logs end, and since when the first unapplied records wait there.
+
+        Raises:
+            KafkaError: The broker does not say.
+        """
         owned = [one for one in self.owned.values() if one.is_assigned]
         if not owned:
             return
-        topic = owned[0].identity.topic
-        thread = self.tools.consumer.thread
-        ends = await thread.last_stable_offsets({TP(topic, one.number) for one in owned})
+        ends = await self.tools.reader.ends([one.number for one in owned])
         for one in owned:
-            one.lag.saw(ends.get(TP(topic, one.number), 0))
+            one.lag.saw(ends.get(one.number, 0))
             await one.look()
 
     async def check_identity(self) -> None:

@@ -4,7 +4,7 @@ import click
 from rich.console import Console
 
 from interest_center.settings import Settings, load_settings
-from streams.broker_process import Broker
+from streams.broker_process import DEFAULT_PORT, Broker
 from streams.kafka_jars import BrokerError
 
 _console = Console()
@@ -48,13 +48,18 @@ def start(port: int | None) -> None:
             hint="unset it to use a broker on this machine",
         )
     own = own_broker(settings)
-    before = own.running()
+    before, last = own.running(), own.address()
     address = own.start(port)
     verb = "started" if before is None else "is running"
     _console.print(f"Kafka {verb} at {address.bootstrap_servers} (pid {address.pid})")
-    if port not in {None, 0, address.port}:
+    wanted = port if port is not None else last.port if last else DEFAULT_PORT
+    if wanted not in {0, address.port}:
         why = "was taken" if before is None else "is not used: the broker ran already"
-        _console.print(f"port {port} {why}")
+        _console.print(
+            f"port {wanted} {why}; uic finds the broker by itself, other clients and running "
+            f"workers need bootstrap_servers={address.bootstrap_servers}",
+            soft_wrap=True,
+        )
     _console.print(f"log: {own.log}", soft_wrap=True)
 
 
@@ -87,7 +92,8 @@ def reset(yes: bool) -> None:
     """Stop the broker and delete all its events; the next start is a new cluster."""
     own = own_broker(load_settings())
     if not yes:
-        click.confirm(f"delete every event of the broker in {own.directory}?", abort=True)
+        click.confirm(f"delete every event of the broker in {own.directory}? (--yes: no question)",
+                      abort=True)  # fmt: skip
     own.wipe()
     _console.print(
         "the broker's data are deleted; the worker notices the new log and refuses it: start it "

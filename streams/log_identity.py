@@ -5,6 +5,7 @@ restored or rewritten under the same ids; start and end tell what retention took
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,21 @@ class LogReader:
             starts = await consumer.beginning_offsets([place])
             ends = await consumer.end_offsets([place])
         return LogBounds(starts[place], ends[place])
+
+    async def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return the last stable offset of some partitions.
+
+        Raises:
+            KafkaError: The broker does not say, or not soon.
+        """
+        places = [TopicPartition(self._topic, partition) for partition in partitions]
+        async with self._one_at_a_time:
+            consumer = await self._started()
+            try:
+                ends = await asyncio.wait_for(consumer.end_offsets(places), READ_TIMEOUT_SECONDS)
+            except TimeoutError as error:
+                raise KafkaTimeoutError from error
+        return {place.partition: end for place, end in ends.items()}
 
     async def first_record_from(self, partition: int, position: int, end: int) -> Any | None:
         """Return the first committed record between two offsets, None when there is none.

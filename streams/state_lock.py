@@ -1,4 +1,4 @@
-"""One worker a state directory: the lock that says so."""
+"""One worker a state directory, one demo a home: the lock that says so."""
 
 import fcntl
 import os
@@ -12,13 +12,20 @@ class StateLock:
 
     Args:
         states: State directory, made when it does not exist.
+        who: What may be there only once.
+        way_out: What the second one may do.
 
     Raises:
-        ConfigurationError: Another worker holds it, or it cannot be written.
+        ConfigurationError: Another one holds it, or it cannot be written.
     """
 
-    def __init__(self, states: Path) -> None:
-        path = states / "worker.lock"
+    def __init__(
+        self,
+        states: Path,
+        who: str = "worker",
+        way_out: str = "give every worker its own: --state-dir",
+    ) -> None:
+        path = states / f"{who}.lock"
         try:
             states.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+")
@@ -34,8 +41,7 @@ class StateLock:
             holder = self._file.read().strip() or "unknown"
             self._file.close()
             raise ConfigurationError(
-                f"another worker (pid {holder}) uses the state directory {states}",
-                hint="give every worker its own: --state-dir",
+                f"another {who} (pid {holder}) uses the state directory {states}", hint=way_out
             ) from error
         self._file.seek(0)
         self._file.truncate()

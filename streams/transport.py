@@ -17,6 +17,7 @@ Private parts of faust-streaming 0.15.3 are used here, those of aiokafka 0.14 in
 import asyncio
 import time
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -33,6 +34,7 @@ from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, wait_for_runs
 log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 1.0
+STOP_SECONDS = 8.0
 REBALANCE_POLL_SECONDS = 0.005
 
 T = TypeVar("T")
@@ -53,6 +55,9 @@ class OpenPartition:
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that fetches, sends heartbeats and commits, in an event loop of its own."""
+
+    #: Without a broker there is nobody to take leave of.
+    shutdown_timeout = STOP_SECONDS
 
     def __post_init__(self) -> None:
         """Prepare what the other thread may touch before this one runs."""
@@ -94,6 +99,18 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
         coordinator._do_heartbeat = timed_heartbeat
 
+    async def stop(self) -> None:
+        """Leave the group; without a broker, leave it to the session timeout."""
+        try:
+            await super().stop()
+        except TimeoutError:
+            log.warning("group_not_left", why="the broker does not answer")
+
+    async def on_thread_stop(self) -> None:
+        """Stop the consumer, whose own tasks end by being cancelled."""
+        with suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
+
     def _stopped_set(self) -> None:
         """Note the end; a thread that crashed has closed its loop, and nobody waits in it."""
         if not self.thread_loop.is_closed():
@@ -108,7 +125,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Run a coroutine in the loop of this thread and wait for it in the caller's loop.
 
         The method queue of Faust has two workers only, which a long fetch would block.
+
+        Raises:
+            ConsumerStoppedError: The thread is about to end.
         """
+        if self.should_stop:
+            coroutine.close()
+            raise ConsumerStoppedError
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop)
         )
@@ -140,14 +163,6 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             self._ensure_consumer().seek(driver.ensure_aiokafka_TP(topic_partition), position)
 
         await self.in_thread(seek())
-
-    async def last_stable_offsets(self, partitions: set[TP]) -> dict[TP, int]:
-        """Ask the broker for the offsets up to which ``read_committed`` can read now."""
-        consumer = self._ensure_consumer()
-        ends = await self.in_thread(
-            consumer.end_offsets([driver.ensure_aiokafka_TP(tp) for tp in partitions])
-        )
-        return {TP(tp.topic, tp.partition): offset for tp, offset in ends.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit as a hint: a broker that is away now gets the next one."""

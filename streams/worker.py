@@ -27,12 +27,40 @@ def __getattr__(name: str) -> Any:
 
 
 class OperatorErrors(logging.Filter):
-    """Keeps tracebacks of mistakes of the operator out of the log; the command line tells them."""
+    """Keeps Faust's words about mistakes of the operator out of the log; ours are enough."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Drop a record about one of our own errors."""
-        error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, InterestCenterError)
+        told = [record.exc_info[1]] if record.exc_info else []
+        if isinstance(record.args, tuple):
+            told += record.args  # type: ignore[arg-type]  # any objects
+        if any(isinstance(one, InterestCenterError) for one in told):
+            return False
+        return "We experienced a crash" not in str(record.msg)
+
+
+class OncePerWhile(logging.Filter):
+    """Lets one record of a kind through in a while: without a broker there are 100 a second.
+
+    Args:
+        seconds: The while.
+    """
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._told: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop what was said a moment ago by a Kafka client; others may speak."""
+        if not record.name.startswith(("aiokafka", "kafka")):
+            return True
+        kind = (record.name, str(record.msg))
+        now = time.monotonic()
+        if now - self._told.get(kind, -self._seconds) < self._seconds:
+            return False
+        self._told[kind] = now
+        return True
 
 
 def configure_logs() -> None:
@@ -50,6 +78,7 @@ def configure_logs() -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(OperatorErrors())
+    handler.addFilter(OncePerWhile())
     handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # Faust's command line brings handlers of its own; these two tell of what stops the worker.

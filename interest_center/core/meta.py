@@ -23,6 +23,12 @@ class LogIdentity(msgspec.Struct, frozen=True):
     n_partitions: int
     partition: int
 
+    def __str__(self) -> str:
+        return (
+            f"topic {self.topic} with id {self.topic_id} of cluster {self.cluster_id}, "
+            f"partition {self.partition}"
+        )
+
 
 class Counters(msgspec.Struct, frozen=True):
     """Cumulative counts of one partition since ``start_position``; stored with the watermark.

@@ -152,5 +152,8 @@ def test_without_a_broker_nobody_answers_after_the_session_timeout(
         sender.send(100)
         worker.wait_level()
         sender.check(worker.url)
+        own.stop()
+        assert worker.stop() == 0
+        assert "Traceback" not in worker.output()
     finally:
         own.stop()
