@@ -14,7 +14,7 @@ from prove.rows import Bench, Check, aim, figure
 from prove.system import System
 
 MIN_GAP = 0.08
-MAX_APART = 0.01
+MAX_APART = 0.02
 AIM_CLOSED = 0.5
 PRIOR_COUNT = 20.0
 SECONDS = 1_800.0
