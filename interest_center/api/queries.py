@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +28,8 @@ from interest_center.query import InterestViews
 MAX_USERS = 1000
 MAX_CATEGORIES = 64
 READ_THREADS = 2
+#: A copy with new memories may take over during a read, once.
+READS = 2
 #: What the owner's status says of a forwarded query.
 RESULTS = {200: "ok", 400: "bad_request", 503: "not_ready"}
 
@@ -87,17 +90,19 @@ class StateQueries:
         Raises:
             NotReadyError: The partition cannot answer, or could not at the end of the read.
         """
-        center = self._directory.center(partition)
         loop = asyncio.get_running_loop()
         ids = [encode_id(user) for user in users]
-        with metrics.QUERY_STAGE_SECONDS.labels("read").time():
-            read = await loop.run_in_executor(
-                self._threads, lambda: center.read(ids, categories=categories, memory=memory)
-            )
-        # The partition may have moved while we read; an answer from before that is none.
-        if self._directory.center(partition) is not center:
-            raise NotReadyError(f"partition {partition} moved during the read")
-        return center, read
+        for _ in range(READS):
+            center = self._directory.center(partition)
+            with metrics.QUERY_STAGE_SECONDS.labels("read").time():
+                read = await loop.run_in_executor(
+                    self._threads, partial(center.read, ids, categories, memory)
+                )
+            # The partition may have moved while we read; an answer from before that is none. If it
+            # is still ours, another copy has taken the place of the one that was read.
+            if self._directory.center(partition) is center:
+                return center, read
+        raise NotReadyError(f"partition {partition} moved during the read")
 
     async def texts_of(self, center: PartitionCenter, ids: set[int]) -> dict[int, str]:
         """Return the texts of hashed ids.
