@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
@@ -100,14 +101,7 @@ def test_bad_records_go_to_the_dead_letters_and_the_stream_goes_on(
     worker.wait_level()
     sender.check(worker.url)
     assert worker.counters()["dead_lettered"] == len(bad)
-    consumer = KafkaConsumer(
-        worker_settings.dead_letters_topic,
-        bootstrap_servers=worker_settings.bootstrap_servers,
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=3000,
-    )
-    letters = list(consumer)
-    consumer.close()
+    letters = dead_letters(worker_settings)
     assert sorted(letter.value for letter in letters) == sorted(bad)
     headers = dict(letters[0].headers)
     assert set(headers) == {
@@ -262,20 +256,23 @@ def send_bad(sender: Sender, count: int) -> int:
     return count
 
 
-def letter_places(settings: Settings) -> set[tuple[bytes, bytes]]:
-    """Return the distinct places that the dead letters name."""
+def dead_letters(settings: Settings) -> list[Any]:
+    """Return the records of the dead-letter topic."""
     consumer = KafkaConsumer(
         settings.dead_letters_topic,
         bootstrap_servers=settings.bootstrap_servers,
         auto_offset_reset="earliest",
         consumer_timeout_ms=3000,
     )
-    places = set()
-    for letter in consumer:
-        headers = dict(letter.headers)
-        places.add((headers["partition"], headers["offset"]))
+    letters = list(consumer)
     consumer.close()
-    return places
+    return letters
+
+
+def letter_places(settings: Settings) -> set[tuple[bytes, bytes]]:
+    """Return the distinct places that the dead letters name."""
+    said = [dict(letter.headers) for letter in dead_letters(settings)]
+    return {(headers["partition"], headers["offset"]) for headers in said}
 
 
 def memories(worker: WorkerProcess, users: list[str]) -> dict[str, list[float] | None]:

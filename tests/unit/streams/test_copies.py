@@ -24,6 +24,14 @@ def rules(updater: DecayUpdater | None = None, **config: int) -> StateRules:
     return StateRules(StateConfig(**config), updater, OPTIONS, None)
 
 
+def leave_a_copy(files: PartitionFiles) -> None:
+    """Make what a worker leaves behind that has consumed something."""
+    center = open_copy(files, rules(), IDENTITY, 0)
+    center.begin_at(5)
+    center.checkpoint()
+    center.close()
+
+
 def test_the_first_start_makes_a_copy_and_the_next_one_finds_it(tmp_path: Path) -> None:
     files = PartitionFiles(tmp_path, 3)
     assert files.current() is None
@@ -36,10 +44,7 @@ def test_the_first_start_makes_a_copy_and_the_next_one_finds_it(tmp_path: Path) 
 
 def test_a_copy_under_other_rules_is_set_aside(tmp_path: Path) -> None:
     files = PartitionFiles(tmp_path, 3)
-    center = open_copy(files, rules(), IDENTITY, 0)
-    center.begin_at(5)
-    center.checkpoint()
-    center.close()
+    leave_a_copy(files)
     other = open_copy(files, rules(n_behaviors=7), IDENTITY, 0)
     assert other.watermark == 0
     other.close()
@@ -48,10 +53,7 @@ def test_a_copy_under_other_rules_is_set_aside(tmp_path: Path) -> None:
 
 def test_a_copy_of_another_log_is_refused_with_the_way_out(tmp_path: Path) -> None:
     files = PartitionFiles(tmp_path, 3)
-    center = open_copy(files, rules(), IDENTITY, 0)
-    center.begin_at(5)
-    center.checkpoint()
-    center.close()
+    leave_a_copy(files)
     recreated = LogIdentity("cluster", "events", "another-id", 4, 3)
     with pytest.raises(LogMismatchError) as refused:
         open_copy(files, rules(), recreated, 0)
@@ -73,10 +75,7 @@ def test_what_a_crash_left_is_removed_but_not_the_current_copy(tmp_path: Path) -
 
 def test_a_copy_of_another_layout_is_set_aside(tmp_path: Path) -> None:
     files = PartitionFiles(tmp_path, 3)
-    center = open_copy(files, rules(), IDENTITY, 0)
-    center.begin_at(5)
-    center.checkpoint()
-    center.close()
+    leave_a_copy(files)
     copy = files.current()
     assert copy is not None
     store = RocksStore(copy)
@@ -92,10 +91,7 @@ def test_a_copy_of_another_layout_is_set_aside(tmp_path: Path) -> None:
 
 def test_a_copy_from_before_the_topic_grew_is_refused_with_the_way_out(tmp_path: Path) -> None:
     files = PartitionFiles(tmp_path, 3)
-    center = open_copy(files, rules(), IDENTITY, 0)
-    center.begin_at(5)
-    center.checkpoint()
-    center.close()
+    leave_a_copy(files)
     grown = msgspec.structs.replace(IDENTITY, n_partitions=8)
     with pytest.raises(PartitionCountError, match=r"has 8 partitions.*from 4") as refused:
         open_copy(files, rules(), grown, 0)
