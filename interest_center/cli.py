@@ -26,6 +26,9 @@ COMMANDS = {
     "worker": LazyCommand("streams.worker", "worker", "The interest worker: events to states."),
     "state": LazyCommand("interest_center.client_commands", "state", "Show a user's state."),
     "lag": LazyCommand("streams.lag", "lag", "How far the states are behind the events, live."),
+    "convert": LazyCommand(
+        "models.adapters.command", "convert", "Public logs as tables to train on."
+    ),
     "train": LazyCommand("models.train", "train", "Train a model bundle from event logs."),
     "evaluate": LazyCommand("models.evaluate", "evaluate", "AUC, GAUC, log loss of a bundle."),
     "ranker": LazyCommand("ranking.service", "ranker", "The ranking worker: candidates to scores."),

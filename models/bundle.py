@@ -28,6 +28,7 @@ from models.bundle_files import (
     write_atomically,
     writing,
 )
+from models.ctr_config import CtrConfig, default_config
 from models.mimn_updater import fingerprint_of
 from models.registry import load_class, memory_model
 from models.vocabulary import Vocabulary
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from models.ranker import Ranker
 
 Arrays = Mapping[str, NDArray[Any]]
-
-_VOCABULARY = ("items", "item_categories", "categories")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def vocabulary_of(tensors: Arrays) -> Vocabulary:
         BundleError: It is not there.
     """
     try:
-        return Vocabulary(*(tensors[f"vocabulary.{part}"] for part in _VOCABULARY))
+        return Vocabulary.from_tensors(tensors)
     except KeyError as error:
         raise BundleError(f"bundle lacks tensor {error.args[0]}") from error
 
@@ -162,14 +161,14 @@ def load_bundle(directory: Path) -> Bundle:
     """
     import torch
 
-    from models.ctr_model import CtrConfig, CtrModel
+    from models.ctr_model import CtrModel
     from models.ranker import Ranker
 
     parts = _read(directory)
     manifest, vocabulary = parts.manifest, parts.vocabulary
     try:
         config = CtrConfig.from_dict(manifest.config)
-        model = CtrModel(config, vocabulary.n_item_rows, vocabulary.n_category_rows)
+        model = CtrModel(config, vocabulary.table_rows)
         weights = {
             name: torch.from_numpy(np.array(tensor))
             for name, tensor in parts.tensors.items()
@@ -224,15 +223,13 @@ def save_bundle(
         ConfigurationError: The directory cannot be written to.
     """
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in weights.items()}
-    for part in _VOCABULARY:
-        tensors[f"vocabulary.{part}"] = np.ascontiguousarray(getattr(vocabulary, part), np.uint64)
-    name = config["reader"] + (f"+{config['memory']}" if config["memory"] else "")
+    tensors |= vocabulary.to_tensors()
     fingerprint = _fingerprint(config, state, tensors)
     updater = _updater_of(config, vocabulary, tensors)
     content = encode_tensors(tensors)
     manifest = Manifest(
         format=FORMAT,
-        name=name,
+        name=CtrConfig.from_dict(config).name,
         fingerprint=fingerprint,
         memory_fingerprint=_memory_fingerprint(updater),
         config=config,
@@ -273,7 +270,7 @@ def untrained_bundle(
     """
     import torch
 
-    from models.ctr_model import CtrModel, default_config, weights_of
+    from models.ctr_model import CtrModel, weights_of
 
     if vocabulary is None:
         items = np.arange(1, 1001, dtype=np.uint64)
@@ -282,7 +279,7 @@ def untrained_bundle(
     config = default_config(model, n_types=len(rules.event_types))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = CtrModel(config, vocabulary.n_item_rows, vocabulary.n_category_rows)
+        network = CtrModel(config, vocabulary.table_rows)
         for table in (network.item_table, network.category_table):
             # Large enough that every event moves the state visibly.
             torch.nn.init.normal_(table.weight, std=0.5)

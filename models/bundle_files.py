@@ -16,7 +16,7 @@ from interest_center.core.errors import BundleError, ConfigurationError
 from interest_center.core.layout import StateConfig
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 
 
 class WeightsFile(msgspec.Struct, frozen=True):

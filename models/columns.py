@@ -122,6 +122,13 @@ class Columns:
             return np.zeros(len(self), np.uint64)
         return encode_ids(self._checked_ids(self._frame[name]))
 
+    def distinct_texts(self, name: str) -> list[str]:
+        """Return every text of a column once, without order; none where there is no such column."""
+        if name not in self:
+            return []
+        texts = self._frame[name].cast(pl.String).unique().to_list()
+        return [text for text in texts if text]
+
     def hashed_ids(self, name: str) -> NDArray[np.uint64]:
         """Return 64 bits that tell the ids of a column without gaps apart.
 
@@ -198,13 +205,29 @@ class Columns:
         Raises:
             ConfigurationError: It is null somewhere, or holds anything else.
         """
-        try:
-            values = self.filled(name).cast(pl.Float64)
-        except pl.exceptions.PolarsError as error:
-            raise self._refusal(name, "is not numbers", error) from error
+        values = self._fractions(self.filled(name))
         if not values.is_between(0, 1).all():
             raise self._refusal(name, "holds what is no probability")
         return values.to_numpy()
+
+    def optional_amounts(self, name: str, most: float) -> NDArray[np.float32]:
+        """Return the amounts of a column, NaN where it is null or empty.
+
+        Raises:
+            ConfigurationError: It holds what is no number from 0 to ``most``.
+        """
+        column = self._frame[name]
+        values = self._fractions(column.replace("", None) if column.dtype == pl.String else column)
+        if not values.drop_nulls().is_between(0, most).all():
+            raise self._refusal(name, f"holds what is not between 0 and {most:g}")
+        return values.cast(pl.Float32).fill_null(float("nan")).to_numpy()
+
+    def _fractions(self, column: pl.Series) -> pl.Series:
+        """Return numbers; nulls stay."""
+        try:
+            return column.cast(pl.Float64)
+        except pl.exceptions.PolarsError as error:
+            raise self._refusal(column.name, "is not numbers", error) from error
 
     def _whole(self, column: pl.Series) -> pl.Series:
         """Return whole numbers, also written as ``1.0``; nulls stay."""

@@ -4,6 +4,7 @@ The AUC routine published with DIEN and MIMN is biased low and is not used.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.integer] | NDArray[np.bool_]
 
 
-def _ranks(scores: Floats, groups: NDArray[np.int64]) -> Floats:
+def group_ranks(scores: Floats, groups: NDArray[np.int64]) -> Floats:
     """Return ranks from 1 within each group, ties at their mean."""
     order = np.lexsort((scores, groups))
     s, g = scores[order], groups[order]
@@ -39,9 +40,30 @@ def auc(labels: Labels, scores: Floats) -> float:
     n_negative = len(positive) - n_positive
     if n_positive == 0 or n_negative == 0:
         return float("nan")
-    ranks = _ranks(np.asarray(scores, np.float64), np.zeros(len(positive), np.int64))
+    ranks = group_ranks(np.asarray(scores, np.float64), np.zeros(len(positive), np.int64))
     total = float(ranks[positive].sum()) - n_positive * (n_positive + 1) / 2
     return total / (n_positive * n_negative)
+
+
+class UserAucs(NamedTuple):
+    """AUC of each user who has both classes, and what it weighs."""
+
+    users: NDArray[np.int64]  # Index into the sorted distinct users.
+    aucs: Floats
+    weights: Floats  # Impressions of the user.
+
+
+def user_aucs(labels: Labels, scores: Floats, users: NDArray[np.generic]) -> UserAucs:
+    """Return the AUC within each user; users with a single class are left out."""
+    positive = np.asarray(labels, np.bool_)
+    _, group = np.unique(users, return_inverse=True)
+    n = np.bincount(group).astype(np.float64)
+    n_positive = np.bincount(group, positive)
+    n_negative = n - n_positive
+    ranks = group_ranks(np.asarray(scores, np.float64), group.astype(np.int64))
+    total = np.bincount(group, ranks * positive) - n_positive * (n_positive + 1) / 2
+    both = np.flatnonzero((n_positive > 0) & (n_negative > 0))
+    return UserAucs(both, total[both] / (n_positive[both] * n_negative[both]), n[both])
 
 
 def group_auc(labels: Labels, scores: Floats, users: NDArray[np.generic]) -> float:
@@ -49,18 +71,10 @@ def group_auc(labels: Labels, scores: Floats, users: NDArray[np.generic]) -> flo
 
     Users with a single class are left out of both sums, as in the paper of DIN.
     """
-    positive = np.asarray(labels, np.bool_)
-    _, group = np.unique(users, return_inverse=True)
-    n = np.bincount(group).astype(np.float64)
-    n_positive = np.bincount(group, positive)
-    n_negative = n - n_positive
-    ranks = _ranks(np.asarray(scores, np.float64), group.astype(np.int64))
-    total = np.bincount(group, ranks * positive) - n_positive * (n_positive + 1) / 2
-    both = (n_positive > 0) & (n_negative > 0)
-    if not both.any():
+    found = user_aucs(labels, scores, users)
+    if not len(found.users):
         return float("nan")
-    by_user = total[both] / (n_positive[both] * n_negative[both])
-    return float((by_user * n[both]).sum() / n[both].sum())
+    return float((found.aucs * found.weights).sum() / found.weights.sum())
 
 
 def log_loss(labels: Labels, probabilities: Floats) -> float:
@@ -71,7 +85,9 @@ def log_loss(labels: Labels, probabilities: Floats) -> float:
 
 
 def relative_improvement(auc_model: float, auc_base: float) -> float:
-    """Return RelaImpr of the paper of DIN in percent."""
+    """Return RelaImpr of the paper of DIN in percent; NaN if the base is no better than chance."""
+    if not auc_base > 0.5:
+        return float("nan")
     return ((auc_model - 0.5) / (auc_base - 0.5) - 1) * 100
 
 

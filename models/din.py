@@ -14,16 +14,18 @@ The first layer is computed by parts: [q, k, q - k, q * k] W = q (Wq + Wd) + k (
 
 Not in the paper: event type and age of a behavior, and whether its item and its category are the
 candidate's own, may enter the first layer as a bias; beside v_U(A) the reader returns its product
-with the candidate, v_U(A) * v_A, as published code has it. Not here: the paper's mini-batch aware
-regulariser; ``models/training.py`` decays all rows of the embedding tables instead.
+with the candidate, v_U(A) * v_A, as published code has it. The paper's mini-batch aware
+regulariser is in ``models/row_optimiser.py``.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
 
@@ -118,74 +120,88 @@ class ActivationUnit(nn.Module):
 
 
 @dataclass(frozen=True)
-class SideInputs:
-    """Inputs of the activation unit that belong to no paper; 0 or False leaves one out.
+class DinConfig:
+    """Sizes and forms of a DIN.
 
     Attributes:
-        n_types: Event types.
-        n_ages: Age buckets.
-        same: Whether item and category are the candidate's own.
+        hidden: Widths of the activation unit's hidden layers.
+        weighting: See ``ActivationUnit``.
+        types: Whether a behavior's event type enters the unit; belongs to no paper, as the next.
+        n_ages: Buckets of a behavior's age that enter the unit, 0: none.
+        same: Whether the unit is told which behaviors are of the candidate's item and category.
+        product: Whether v_U(A) * v_A is returned beside v_U(A).
     """
 
-    n_types: int = 0
-    n_ages: int = 0
-    same: bool = False
+    hidden: tuple[int, int] = (36, 16)
+    weighting: Weighting = "paper"
+    types: bool = True
+    n_ages: int = 24
+    same: bool = True
+    product: bool = True
 
 
-class BehaviorBatch(NamedTuple):
-    """Behaviors of requests, and which of them are of a candidate's own item and category."""
-
-    embedded: Tensor  # [s, t, D]
-    mask: Tensor  # [s, t] True where there is a behavior
-    types: Tensor  # [s, t] codes of the event types
-    ages: Tensor  # [s, t] buckets
-    same: Tensor  # [s, t, n, 2] 1 where item, category are the candidate's
-
-
-class DinReader(nn.Module):
+class DinReader(Reader):
     """The short-term side of a DIN: recent behaviors, attended by each candidate.
 
+    With ``inputs.trigger`` (DIN+TRA of the DEI2N paper) a second unit attends the same behaviors
+    with the trigger, and its sum joins; it is zero without a trigger.
+
     Args:
-        dim: Width of an event's and of a candidate's embedding.
-        hidden: Widths of the unit's hidden layers.
-        weighting: See ``ActivationUnit``.
-        side: What enters the first layer as a bias, see ``SideInputs``.
+        config: Sizes and forms.
+        inputs: What the composition offers.
     """
 
-    def __init__(
-        self, dim: int, hidden: tuple[int, int], weighting: Weighting, side: SideInputs
-    ) -> None:
+    def __init__(self, config: DinConfig, inputs: ReaderInputs) -> None:
         super().__init__()
-        self.dim = dim
-        self.unit = ActivationUnit(dim, hidden, weighting)
-        self.type_bias = nn.Embedding(side.n_types + 1, hidden[0]) if side.n_types else None
-        self.age_bias = nn.Embedding(side.n_ages, hidden[0]) if side.n_ages else None
+        self.config = config
+        self.dim = inputs.dim
+        self.compares = config.same
+        hidden = tuple(config.hidden)
+        self.unit = ActivationUnit(inputs.dim, (hidden[0], hidden[1]), config.weighting)
+        n_types = inputs.n_types if config.types else 0
+        self.type_bias = nn.Embedding(n_types + 1, hidden[0]) if n_types else None
+        self.age_bias = nn.Embedding(config.n_ages, hidden[0]) if config.n_ages else None
         for table in (self.type_bias, self.age_bias):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.1)
-        self.same_bias = nn.Parameter(torch.randn(2, hidden[0]) * 0.1) if side.same else None
+        self.same_bias = nn.Parameter(torch.randn(2, hidden[0]) * 0.1) if config.same else None
+        self.trigger_unit = None
+        if inputs.trigger:
+            self.trigger_unit = ActivationUnit(inputs.dim, (hidden[0], hidden[1]), config.weighting)
 
     @property
     def interest_dim(self) -> int:
-        """Width of what the reader returns."""
-        return 2 * self.dim
+        """Width of the attended sum, its product with the candidate, and the trigger's sum."""
+        return self.dim * (1 + self.config.product + (self.trigger_unit is not None))
 
-    def forward(self, candidates: Tensor, behaviors: BehaviorBatch) -> Tensor:
-        """Return the attended sum and its product with each candidate.
+    def forward(self, seen: Seen) -> Reading:
+        """Attend the behaviors with each candidate, and with the trigger."""
+        behaviors, candidates = seen.behaviors, seen.candidates
+        bias, pairs = self._bias(behaviors), self._pairs(seen)
+        parts = [self.unit(candidates, behaviors.keys, behaviors.mask, bias, pairs)]
+        if self.config.product:
+            parts.append(parts[0] * candidates)
+        if self.trigger_unit is not None:
+            query = seen.trigger.unsqueeze(1)
+            attended = self.trigger_unit(query, behaviors.keys, behaviors.mask, bias)
+            attended = attended * seen.has_trigger[:, None, None]
+            parts.append(attended.expand_as(candidates))
+        return Reading(torch.cat(parts, -1))
 
-        Args:
-            candidates: ``[batch, n, D]``.
-            behaviors: What they attend to.
+    def attention(self, seen: Seen) -> Tensor:
+        """Return the activation weights, ``[s, t, n]``."""
+        behaviors = seen.behaviors
+        bias, pairs = self._bias(behaviors), self._pairs(seen)
+        return self.unit.weights(seen.candidates, behaviors.keys, behaviors.mask, bias, pairs)
 
-        Returns:
-            ``[batch, n, interest_dim]``.
-        """
-        terms = []
+    def _bias(self, behaviors: Behaviors) -> Tensor | None:
+        """Return what types and ages add to the first layer, ``[s, t, hidden]``."""
+        terms: list[Tensor] = []
         if self.type_bias is not None:
             terms.append(self.type_bias(behaviors.types))
         if self.age_bias is not None:
-            terms.append(self.age_bias(behaviors.ages))
-        bias = sum(terms[1:], terms[0]) if terms else None
-        pairs = None if self.same_bias is None else (behaviors.same, self.same_bias)
-        attended = self.unit(candidates, behaviors.embedded, behaviors.mask, bias, pairs)
-        return torch.cat((attended, attended * candidates), -1)
+            terms.append(self.age_bias(age_buckets(behaviors.ages_ms, self.config.n_ages)))
+        return sum(terms[1:], terms[0]) if terms else None
+
+    def _pairs(self, seen: Seen) -> tuple[Tensor, Tensor] | None:
+        return None if self.same_bias is None else (seen.same, self.same_bias)

@@ -1,9 +1,12 @@
 """What a ranking sees of a request; numpy only, so that a caller needs no torch to build it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from interest_center.core.records import Behaviors
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,11 @@ class RankInputs:
         page: Page number of the request, None when it has none.
         trigger_item: Item the user came from, 0 when there is none.
         trigger_category: Its category, 0 where unknown: the bundle's own map is asked.
+        n_behaviors: Behaviors that the user ever did, those that the ring has forgotten included;
+            None: no more than these.
+        user: Id of the user, 0 when it is not known.
+        subsequences: By category id, the behaviors of the categories that
+            ``Ranker.wanted_categories`` names; those without behaviors may be missing.
     """
 
     behavior_items: NDArray[np.uint64]
@@ -37,3 +45,6 @@ class RankInputs:
     page: int | None = None
     trigger_item: int = 0
     trigger_category: int = 0
+    n_behaviors: int | None = None
+    user: int = 0
+    subsequences: Mapping[int, Behaviors] = field(default_factory=dict)

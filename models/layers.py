@@ -119,13 +119,22 @@ class Perceptron(nn.Sequential):
         input_dim: Width of the input.
         hidden: Widths of the hidden layers.
         activation: ``dice`` (with moving statistics) or ``prelu`` (one slope a channel, 0.1).
+        dropout: Share of the hidden units left out in training.
     """
 
-    def __init__(self, input_dim: int, hidden: tuple[int, ...], activation: str = "dice") -> None:
+    def __init__(
+        self,
+        input_dim: int,
+        hidden: tuple[int, ...],
+        activation: str = "dice",
+        dropout: float = 0.0,
+    ) -> None:
         layers: list[nn.Module] = []
         for width in hidden:
             layers.append(nn.Linear(input_dim, width))
             layers.append(Dice(width) if activation == "dice" else nn.PReLU(width, init=0.1))
+            if dropout:
+                layers.append(nn.Dropout(dropout))
             input_dim = width
         layers.append(nn.Linear(input_dim, 1))
         super().__init__(*layers)

@@ -1,4 +1,4 @@
-"""Long-term memories as they stood at each request, by the scan that serves: one walk a user."""
+"""Long-term memories as they stood at any position, by the scan that serves: one walk a user."""
 
 from collections.abc import Iterator
 
@@ -7,46 +7,43 @@ from numpy.typing import NDArray
 
 from interest_center.core.protocols import MemoryUpdater
 from models.request_batches import ranges
-from models.samples import Ints, PointInTime
+from models.samples import Histories, Ints
 
 #: Few enough that progress is seen, many enough that the scan has work.
 _USERS_AT_ONCE = 256
 
 
 def memories_at(
-    data: PointInTime, chosen: Ints, updater: MemoryUpdater, before: int = 0
+    history: Histories, users: Ints, positions: Ints, updater: MemoryUpdater
 ) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
-    """Yield requests with the memory that each would have read.
+    """Yield the memories of users as they stood at positions of their histories.
 
-    Every event is applied once, in arrival order; a user's requests are met on the way.
+    Every event is applied once, in arrival order; a user's positions are met on the way.
 
     Args:
-        data: Histories and requests.
-        chosen: Indices of the requests.
+        history: Events that feed the memory.
+        users: Whose memory, ``[n]``.
+        positions: How many of the user's events it has seen, ``[n]``.
         updater: The model.
-        before: Give the memories as they stood this many events earlier.
 
     Yields:
-        Some of the requests, and their rows ``[n, row_floats]``.
+        Indices of some of them, and their rows ``[k, row_floats]``.
     """
-    users = data.requests.users[chosen]
-    positions = np.maximum(data.requests.memory_positions[chosen] - before, 0)
     order = np.lexsort((positions, users))
-    chosen, users, positions = chosen[order], users[order], positions[order]
+    users, positions = users[order], positions[order]
     new_user = np.append(True, users[1:] != users[:-1])
     firsts = np.flatnonzero(new_user)
     for part in range(0, len(firsts), _USERS_AT_ONCE):
         begin = firsts[part]
         end = firsts[part + _USERS_AT_ONCE] if part + _USERS_AT_ONCE < len(firsts) else len(users)
         mine = slice(begin, end)
-        yield chosen[mine], _walk(data, users[mine], positions[mine], updater)
+        yield order[mine], _walk(history, users[mine], positions[mine], updater)
 
 
 def _walk(
-    data: PointInTime, users: Ints, positions: Ints, updater: MemoryUpdater
+    history: Histories, users: Ints, positions: Ints, updater: MemoryUpdater
 ) -> NDArray[np.float32]:
-    """Return the rows of sorted requests; one round for the first of each user, and so on."""
-    history = data.memory
+    """Return the rows of sorted positions; one round for the first of each user, and so on."""
     new_user = np.append(True, users[1:] != users[:-1])
     row = np.cumsum(new_user) - 1
     first = np.flatnonzero(new_user)

@@ -206,6 +206,9 @@ class Mimn(nn.Module):
         """Return eq 8 on the mean use of the slots: lambda is ``rate / n_events**2``."""
         return utilisation_loss(state.usage, rate)
 
+    #: Weight of ``regulariser`` in training, where none is given.
+    default_penalty = 0.001
+
     @property
     def interest_dim(self) -> int:
         """Width of what ``interest`` returns."""

@@ -38,8 +38,8 @@ def expected_shapes(config: MimnConfig, vocabulary: Vocabulary) -> dict[str, tup
     """Return the shape of each field of ``ScanWeights`` that is trained."""
     d, m, h, c = config.slot_dim, config.n_slots, config.controller_dim, config.channel_dim
     return {
-        "item_table": (vocabulary.n_item_rows, config.item_dim),
-        "category_table": (vocabulary.n_category_rows, config.category_dim),
+        "item_table": (vocabulary.table_rows.items, config.item_dim),
+        "category_table": (vocabulary.table_rows.categories, config.category_dim),
         "initial_memory": (m, d),
         "controller_gates": (2 * d + h, 2 * h),
         "controller_gates_bias": (2 * h,),

@@ -50,7 +50,7 @@ def predict(
                 else:
                     state = model.memory.state_of(torch.from_numpy(rows))
                     present = state.n_events > 0
-            logits = model(batch, state, present)
+            logits = model(batch, state, present).logits
             indices.append(tensors.sample_indices(some))
             probabilities.append(torch.sigmoid(logits.double()).numpy())
             if on_requests is not None:
@@ -70,7 +70,10 @@ def _with_memories(
         for first in range(0, len(ordered), _REQUESTS_AT_ONCE):
             yield ordered[first : first + _REQUESTS_AT_ONCE], None
         return
-    for part, rows in memories_at(tensors.data, chosen, updater):
+    requests = tensors.data.requests
+    users, positions = requests.users[chosen], requests.memory_positions[chosen]
+    for some_at, rows in memories_at(tensors.data.memory, users, positions, updater):
+        part = chosen[some_at]
         of_part = np.minimum(
             tensors.data.requests.ring_positions[part], model.config.history_length
         )

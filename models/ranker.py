@@ -1,20 +1,20 @@
 """Scores of one request: rows in, probabilities out; the same numbers as offline evaluation."""
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.ctr_model import CtrModel, RequestBatch
+from interest_center.core.records import Behaviors
+from models.ctr_model import CtrModel
 from models.inputs import RankInputs
+from models.request_batches import hours_and_weekdays
+from models.request_rows import BehaviorRows, RequestBatch
 from models.vocabulary import Vocabulary
 
 _TILE = 128
-
-
-def age_buckets(ages_ms: NDArray[np.int64], n_ages: int) -> NDArray[np.int64]:
-    """Return the bucket of each age: doublings of a second, in [0, n_ages)."""
-    seconds = np.maximum(ages_ms, 0) / 1000.0
-    return np.minimum(np.log2(1.0 + seconds), max(n_ages - 1, 0)).astype(np.int64)
 
 
 def page_bucket(page: int | None, n_pages: int) -> int:
@@ -40,6 +40,12 @@ class Ranker:
         self.vocabulary = vocabulary
         self.row_floats: int = 0 if model.memory is None else model.memory.config.row_floats
 
+    @property
+    def searches(self) -> bool:
+        """Whether the model reads sub-sequences of categories."""
+        reader = self.model.reader
+        return reader.searches_trigger or reader.searches_candidates
+
     def score(self, inputs: RankInputs) -> NDArray[np.float64]:
         """Return the click probability of each candidate, ``[n_candidates]``.
 
@@ -48,17 +54,60 @@ class Ranker:
         """
         if not len(inputs.candidate_items):
             return np.zeros(0)
-        known = self.vocabulary
-        items = known.item_rows(inputs.candidate_items)
-        kinds = known.category_rows(inputs.candidate_items, inputs.candidate_categories)
-        pairs, place = np.unique(items * known.n_category_rows + kinds, return_inverse=True)
-        items, kinds = np.divmod(pairs, known.n_category_rows)
+        groups, place = self._distinct(inputs)
         with torch.inference_mode():
             state, present = self._memory(inputs.memory)
-            batches = self._tiles(self._shared(inputs), items, kinds)
-            logits = [self.model(batch, state, present) for batch in batches]
+            batches = self._tiles(self._shared(inputs), self._found(inputs, groups), groups)
+            logits = [self.model(batch, state, present).logits for batch in batches]
             probabilities = torch.sigmoid(torch.cat(logits).double()).numpy()
         return np.asarray(probabilities[place])
+
+    def wanted_categories(
+        self,
+        candidate_items: NDArray[np.uint64],
+        candidate_categories: NDArray[np.uint64],
+        trigger_item: int,
+        trigger_category: int,
+    ) -> NDArray[np.uint64]:
+        """Return the categories whose sub-sequences the model reads, for ``RankInputs``.
+
+        Args:
+            candidate_items: As in ``RankInputs``, like the rest.
+            candidate_categories: 0 where unknown.
+            trigger_item: 0 for none.
+            trigger_category: 0 where unknown.
+        """
+        wanted = [np.zeros(0, np.uint64)]
+        if self.model.reader.searches_candidates:
+            wanted.append(self.vocabulary.categories_of(candidate_items, candidate_categories))
+        if self.model.reader.searches_trigger:
+            wanted.append(self._trigger_id(trigger_item, trigger_category))
+        categories = np.unique(np.concatenate(wanted))
+        return np.asarray(categories[categories != 0])
+
+    def _trigger_id(self, item: int, category: int) -> NDArray[np.uint64]:
+        return self.vocabulary.categories_of(
+            np.array([item], np.uint64), np.array([category], np.uint64)
+        )
+
+    def _distinct(self, inputs: RankInputs) -> tuple["_Candidates", NDArray[np.int64]]:
+        """Return the candidates that differ to the model, and which of them each is."""
+        known = self.vocabulary
+        categories = known.categories_of(inputs.candidate_items, inputs.candidate_categories)
+        columns = np.stack(
+            (
+                known.item_rows(inputs.candidate_items),
+                known.category_rows(inputs.candidate_items, categories),
+                known.price_rows(inputs.candidate_items),
+                # What is searched for goes by the id: two unknown categories are not the same.
+                categories.view(np.int64)
+                if self.model.reader.searches_candidates
+                else np.zeros(len(categories), np.int64),
+            )
+        )
+        distinct, place = np.unique(columns, axis=1, return_inverse=True)
+        items, kinds, prices, ids = distinct
+        return _Candidates(items, kinds, prices, ids.view(np.uint64)), place.reshape(-1)
 
     def _memory(self, row: NDArray[np.float32] | None) -> tuple[object, torch.Tensor | None]:
         if self.model.memory is None:
@@ -70,47 +119,107 @@ class Ranker:
         state = self.model.memory.state_of(torch.tensor(row).unsqueeze(0))
         return state, state.n_events > 0
 
-    def _shared(self, inputs: RankInputs) -> dict[str, torch.Tensor]:
+    def _rows(self, histories: Sequence[Behaviors], longest: int, time_ms: int) -> BehaviorRows:
+        """Return the newest behaviors of some histories, ``[n, t]``."""
+        known, config = self.vocabulary, self.model.config
+        width = max(1, min(longest, max((len(one.item) for one in histories), default=0)))
+        shape = (len(histories), width)
+        columns = [np.zeros(shape, np.int64) for _ in range(4)]
+        # A masked behavior stands for none: no layer has to know tensors without elements.
+        mask = np.zeros(shape, np.bool_)
+        for row, one in enumerate(histories):
+            newest = slice(-longest, None)
+            items, categories = one.item[newest], one.category[newest]
+            n = slice(0, len(items))
+            columns[0][row, n] = known.item_rows(items)
+            columns[1][row, n] = known.category_rows(items, categories)
+            columns[2][row, n] = np.minimum(one.event_type[newest], config.n_types)
+            columns[3][row, n] = np.maximum(time_ms - one.event_time_ms[newest], 0)
+            mask[row, n] = True
+        return BehaviorRows(*(torch.from_numpy(column) for column in (*columns, mask)))
+
+    def _shared(self, inputs: RankInputs) -> dict[str, Any]:
         """Return what all candidates of a request share."""
         config, known = self.model.config, self.vocabulary
-        newest = slice(-config.history_length, None)
-        items, categories = inputs.behavior_items[newest], inputs.behavior_categories[newest]
-        ages = age_buckets(inputs.time_ms - inputs.behavior_times_ms[newest], config.n_ages)
-        types = np.minimum(inputs.behavior_types[newest], config.n_types)
-        behaviors = {
-            "items": known.item_rows(items),
-            "categories": known.category_rows(items, categories),
-            "types": types.astype(np.int64),
-            "ages": ages,
-            "mask": np.ones(len(items), np.bool_),
-        }
-        if not len(items):
-            # A masked behavior stands for none: no layer has to know tensors without elements.
-            behaviors = {name: np.zeros(1, array.dtype) for name, array in behaviors.items()}
-        shared = {name: torch.from_numpy(array).unsqueeze(0) for name, array in behaviors.items()}
+        ring = Behaviors(
+            inputs.behavior_items,
+            inputs.behavior_categories,
+            inputs.behavior_types,
+            inputs.behavior_times_ms,
+        )
         trigger = np.array([inputs.trigger_item], np.uint64)
-        trigger_category = np.array([inputs.trigger_category], np.uint64)
+        category = self._trigger_id(inputs.trigger_item, inputs.trigger_category)
+        hours, weekdays = hours_and_weekdays(np.array([inputs.time_ms]))
         about = {
+            "users": known.user_rows(np.array([inputs.user], np.uint64)),
             "pages": np.array([page_bucket(inputs.page, config.n_pages)]),
+            "hours": hours,
+            "weekdays": weekdays,
             "triggers": known.item_rows(trigger),
-            "trigger_categories": known.category_rows(trigger, trigger_category),
+            "trigger_categories": known.category_rows(trigger, category),
             "trigger_mask": trigger != 0,
         }
-        return shared | {name: torch.from_numpy(array) for name, array in about.items()}
+        shared: dict[str, Any] = {name: torch.from_numpy(array) for name, array in about.items()}
+        shared["behaviors"] = self._rows([ring], self._window(inputs), inputs.time_ms)
+        if self.model.reader.searches_trigger:
+            found = self._subsequences(inputs, category)
+            shared["trigger_behaviors"] = self._rows(found, config.search_length, inputs.time_ms)
+        return shared
+
+    def _window(self, inputs: RankInputs) -> int:
+        """Return how many of the newest behaviors the reader sees."""
+        n = inputs.n_behaviors
+        position = len(inputs.behavior_items) if n is None else n
+        return position - int(self.model.config.window_starts(np.array([position]))[0])
+
+    def _subsequences(self, inputs: RankInputs, categories: NDArray[np.uint64]) -> list[Behaviors]:
+        return [inputs.subsequences.get(one, _NOTHING) for one in categories.tolist()]
+
+    def _found(self, inputs: RankInputs, candidates: "_Candidates") -> dict[str, Any]:
+        """Return the sub-sequences of the candidates' categories, and whose is whose."""
+        if not self.model.reader.searches_candidates:
+            return {}
+        categories, group = np.unique(candidates.category_ids, return_inverse=True)
+        found = self._subsequences(inputs, categories)
+        rows = self._rows(found, self.model.config.search_length, inputs.time_ms)
+        return {
+            "found": BehaviorRows(*(column.unsqueeze(0) for column in rows)),
+            "group": torch.from_numpy(group).unsqueeze(0),
+        }
 
     def _tiles(
-        self, shared: dict[str, torch.Tensor], items: NDArray[np.int64], kinds: NDArray[np.int64]
+        self, shared: dict[str, Any], found: dict[str, Any], candidates: "_Candidates"
     ) -> list[RequestBatch]:
         """Return batches of candidate rows, ``[n]`` each, that fit the cache."""
         tiles = []
-        for first in range(0, len(items), _TILE):
-            rows = torch.from_numpy(items[first : first + _TILE]).unsqueeze(0)
+        group = found.pop("group", None)
+        for first in range(0, len(candidates.items), _TILE):
+            tile = slice(first, first + _TILE)
+            columns = (candidates.items, candidates.categories, candidates.prices)
+            items, categories, prices = (torch.from_numpy(c[tile])[None] for c in columns)
             tiles.append(
                 RequestBatch(
                     **shared,
-                    candidate_items=rows,
-                    candidate_categories=torch.from_numpy(kinds[first : first + _TILE])[None],
-                    candidate_mask=torch.ones_like(rows, dtype=torch.bool),
+                    **found,
+                    candidate_items=items,
+                    candidate_categories=categories,
+                    candidate_prices=prices,
+                    candidate_mask=torch.ones_like(items, dtype=torch.bool),
+                    group=None if group is None else group[:, tile],
                 )
             )
         return tiles
+
+
+class _Candidates(NamedTuple):
+    """Candidates that differ to the model, ``[n]`` each."""
+
+    items: NDArray[np.int64]
+    categories: NDArray[np.int64]
+    prices: NDArray[np.int64]
+    category_ids: NDArray[np.uint64]
+
+
+_NOTHING = Behaviors(
+    np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64)
+)

@@ -6,9 +6,29 @@ torch.
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from interest_center.core.errors import BundleError, ConfigurationError
+
+_TRIGGER_ATTENTION = "tra"
+
+
+@dataclass(frozen=True)
+class ReaderModel:
+    """A reader of ids: the torch module of a short-term ranker.
+
+    Attributes:
+        config: Class of its sizes and forms, ``module:Class``.
+        module: Torch module, ``module:Class``.
+        trigger: What it does with the item that the user came from: ``none``; ``optional``: it
+            attends with it when its name says "+tra"; ``own``: it was made for it.
+        recurrent: Whether it walks the behaviors from the first one on.
+    """
+
+    config: str
+    module: str
+    trigger: Literal["none", "optional", "own"] = "none"
+    recurrent: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,9 +46,9 @@ class MemoryModel:
     updater: str
 
 
-#: Readers of ids: the torch module of a short-term ranker.
+#: Readers of ids.
 READERS = {
-    "din": "models.din:DinReader",
+    "din": ReaderModel("models.din:DinConfig", "models.din:DinReader", "optional"),
 }
 
 #: Keepers of memory.
@@ -41,16 +61,33 @@ MEMORIES = {
 }
 
 
+@dataclass(frozen=True)
+class NameParts:
+    """What a model name says.
+
+    Attributes:
+        reader: The reader.
+        reads_trigger: Whether the reader attends with the trigger.
+        memory: The memory, None for none.
+    """
+
+    reader: str
+    reads_trigger: bool
+    memory: str | None
+
+
 def model_names() -> list[str]:
     """Return what ``--model`` takes: every reader alone and with every memory."""
-    return [
-        *READERS,
-        *(f"{reader}+{memory}" for reader in READERS for memory in MEMORIES),
-    ]
+    readers = []
+    for name, reader in READERS.items():
+        readers.append(name)
+        if reader.trigger == "optional":
+            readers.append(f"{name}+{_TRIGGER_ATTENTION}")
+    return [*readers, *(f"{reader}+{memory}" for reader in readers for memory in MEMORIES)]
 
 
-def split_name(name: str) -> tuple[str, str | None]:
-    """Return reader and memory of a model name.
+def parse_name(name: str) -> NameParts:
+    """Return the parts of a model name.
 
     Raises:
         ConfigurationError: There is no such model.
@@ -59,8 +96,21 @@ def split_name(name: str) -> tuple[str, str | None]:
         raise ConfigurationError(
             f"unknown model {name!r}", hint="one of " + ", ".join(model_names())
         )
-    reader, _, memory = name.partition("+")
-    return reader, memory or None
+    reader, *others = name.split("+")
+    memory = others[-1] if others and others[-1] in MEMORIES else None
+    attends = _TRIGGER_ATTENTION in others or READERS[reader].trigger == "own"
+    return NameParts(reader, attends, memory)
+
+
+def reader_model(name: str) -> ReaderModel:
+    """Return the classes of a reader named in a manifest.
+
+    Raises:
+        BundleError: There is no such reader in this version.
+    """
+    if name not in READERS:
+        raise BundleError(f"reader {name!r} is not known to this version")
+    return READERS[name]
 
 
 def memory_model(name: str) -> MemoryModel:

@@ -1,6 +1,7 @@
 """Requests of the tables as tensors: rows of the embedding tables, padded at the end."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.ctr_model import CtrConfig, RequestBatch
-from models.ranker import age_buckets
-from models.samples import Ints, PointInTime
+from models.ctr_config import CtrConfig
+from models.registry import load_class, reader_model
+from models.request_rows import BehaviorRows, RequestBatch
+from models.samples import Histories, Ints, PointInTime
 from models.tables import NO_PAGE
 from models.vocabulary import UNKNOWN_ROW, Vocabulary
+from models.walks import Walks
+
+Ids = NDArray[np.uint64]
 
 #: Of the items presented as unknown, the share whose category is presented as unknown as well.
 _WITH_CATEGORY = 0.5
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
 @dataclass(frozen=True)
@@ -26,29 +32,34 @@ class Rows:
     categories: Ints
 
 
-def embedding_rows(
-    vocabulary: Vocabulary, items: NDArray[np.uint64], categories: NDArray[np.uint64]
-) -> Rows:
+def embedding_rows(vocabulary: Vocabulary, items: Ids, categories: Ids) -> Rows:
     """Look ids up; a missing category is the one that the vocabulary knows of the item."""
     return Rows(vocabulary.item_rows(items), vocabulary.category_rows(items, categories))
 
 
-def hide(rows: Rows, share: float, rng: np.random.Generator) -> Rows:
-    """Present some items as unknown, and half of those without their category too.
+@dataclass(frozen=True)
+class Hiding:
+    """How training presents some ids as unknown, so that the rows of unknown ids are trained.
 
-    So both unknown rows are trained: that of the items beside known categories, where an item is
-    new, and that of the categories, where nothing is known at all.
+    Of the hidden items half lose their category too: both unknown rows are met, that of the items
+    beside known categories, where an item is new, and that of the categories, where nothing is
+    known at all.
 
-    Args:
-        rows: Any shape.
-        share: Of the items.
-        rng: Chooses them.
+    Attributes:
+        share: Of the items, and of the users.
+        rng: Chooses them, and what was not done beside a behavior.
     """
-    drawn = rng.random(rows.items.shape)
-    return Rows(
-        np.where(drawn < share, UNKNOWN_ROW, rows.items),
-        np.where(drawn < share * _WITH_CATEGORY, UNKNOWN_ROW, rows.categories),
-    )
+
+    share: float
+    rng: np.random.Generator
+
+    def hide(self, rows: Rows, vocabulary: Vocabulary) -> Rows:
+        """Present some items as unknown; rows of any shape."""
+        drawn = self.rng.random(rows.items.shape)
+        return Rows(
+            np.where(drawn < self.share, vocabulary.rows_as_unknown(rows.items), rows.items),
+            np.where(drawn < self.share * _WITH_CATEGORY, UNKNOWN_ROW, rows.categories),
+        )
 
 
 def ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
@@ -56,6 +67,11 @@ def ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     owner = np.repeat(np.arange(len(starts)), lengths)
     first = np.cumsum(lengths) - lengths
     return np.arange(int(lengths.sum())) - np.repeat(first - starts, lengths), owner
+
+
+def hours_and_weekdays(times_ms: Ints) -> tuple[Ints, Ints]:
+    """Return hour of the day and day of the week of each time, UTC; Thursday is 0."""
+    return times_ms // _HOUR_MS % 24, times_ms // _DAY_MS % 7
 
 
 class RequestTensors:
@@ -72,82 +88,230 @@ class RequestTensors:
         self.vocabulary = vocabulary
         self.config = config
         requests = data.requests
-        self._ring = embedding_rows(vocabulary, data.ring.items, data.ring.categories)
-        self._candidates = embedding_rows(vocabulary, requests.items, requests.categories)
+        reader = load_class(reader_model(config.reader).module)
+        self._searches_trigger: bool = reader.searches_trigger
+        self._searches_candidates: bool = reader.searches_candidates
+        #: Rows of the behaviors and of the candidates.
+        self.ring_rows = embedding_rows(vocabulary, data.ring.items, data.ring.categories)
+        self.candidate_rows = embedding_rows(vocabulary, requests.items, requests.categories)
+        self._prices = vocabulary.price_rows(requests.items)
         self._triggers = embedding_rows(vocabulary, requests.triggers, requests.trigger_categories)
+        self._users = vocabulary.user_rows(data.user_ids)
+        self._hours, self._weekdays = hours_and_weekdays(requests.times_ms)
         self._pages = np.where(
             requests.pages == NO_PAGE,
             0,
             np.clip(requests.pages, 0, max(config.n_pages - 1, 0)) + 1,
         )
+        if self._searches_trigger or self._searches_candidates:
+            found = data.categorised
+            self._categorised = embedding_rows(vocabulary, found.items, found.categories)
+            self._candidate_ids = vocabulary.categories_of(requests.items, requests.categories)
+            self._trigger_ids = vocabulary.categories_of(
+                requests.triggers, requests.trigger_categories
+            )
 
     def batch(
-        self, chosen: Ints, unknown_share: float = 0.0, rng: np.random.Generator | None = None
+        self, chosen: Ints, hiding: Hiding | None = None, walks: bool = False
     ) -> tuple[RequestBatch, Tensor]:
         """Return requests as tensors, and the labels of their candidates.
 
         Args:
             chosen: Indices of the requests, ``[s]``.
-            unknown_share: Share of items to present as unknown, see ``hide``.
-            rng: Chooses them.
+            hiding: In training: what to present as unknown.
+            walks: Whether to give the behaviors as windows of shared walks too, if the reader's
+                behaviors begin at shared events.
         """
-        candidates, labels = self._candidates_of(chosen)
-        behaviors = self._behaviors_of(chosen)
-        if unknown_share and rng is not None:
-            for given, prefix in ((behaviors, ""), (candidates, "candidate_")):
-                items, categories = f"{prefix}items", f"{prefix}categories"
-                hidden = hide(Rows(given[items], given[categories]), unknown_share, rng)
-                given[items], given[categories] = hidden.items, hidden.categories
-        about = {
+        requests = self.data.requests
+        first = requests.starts[chosen]
+        lengths = requests.starts[chosen + 1] - first
+        index, owner = ranges(first, lengths)
+        shape = (len(chosen), int(lengths.max()))
+        at = (owner, index - first[owner])
+        candidates = self._shown(
+            Rows(self.candidate_rows.items[index], self.candidate_rows.categories[index]), hiding
+        )
+        users = self._users[requests.users[chosen]]
+        if hiding is not None:
+            users = np.where(hiding.rng.random(len(users)) < hiding.share, UNKNOWN_ROW, users)
+        columns: dict[str, NDArray[Any]] = {
+            "candidate_items": _spread(candidates.items, at, shape),
+            "candidate_categories": _spread(candidates.categories, at, shape),
+            "candidate_prices": _spread(self._prices[index], at, shape),
+            "candidate_mask": np.arange(shape[1]) < lengths[:, None],
+            "users": users,
             "pages": self._pages[chosen],
+            "hours": self._hours[chosen],
+            "weekdays": self._weekdays[chosen],
             "triggers": self._triggers.items[chosen],
             "trigger_categories": self._triggers.categories[chosen],
-            "trigger_mask": self.data.requests.triggers[chosen] != 0,
+            "trigger_mask": requests.triggers[chosen] != 0,
         }
-        columns = {**behaviors, **candidates, **about}
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in columns.items()}
-        return RequestBatch(**tensors), torch.from_numpy(labels.astype(np.float32))
+        tensors: dict[str, Any] = {name: _tensor(column) for name, column in columns.items()}
+        if walks and self.config.restart_every:
+            tensors |= self._walked(chosen, hiding)
+        else:
+            tensors["behaviors"] = self._behaviors_of(chosen, hiding)
+        if self._searches_trigger:
+            tensors["trigger_behaviors"] = self._search(
+                chosen, np.arange(len(chosen)), self._trigger_ids[chosen], hiding
+            )
+        if self._searches_candidates:
+            tensors |= self._found(chosen, index, at, shape, hiding)
+        labels = torch.from_numpy(requests.labels[index].astype(np.float32))
+        return RequestBatch(**tensors), labels
 
     def sample_indices(self, chosen: Ints) -> Ints:
         """Return the position among all candidates of each candidate of the requests, in order."""
         starts = self.data.requests.starts
         return ranges(starts[chosen], starts[chosen + 1] - starts[chosen])[0]
 
-    def _candidates_of(self, chosen: Ints) -> tuple[dict[str, NDArray[Any]], Ints]:
-        requests = self.data.requests
-        first = requests.starts[chosen]
-        lengths = requests.starts[chosen + 1] - first
-        index, owner = ranges(first, lengths)
-        place = index - first[owner]
-        shape = (len(chosen), int(lengths.max()))
-        items, categories = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        items[owner, place] = self._candidates.items[index]
-        categories[owner, place] = self._candidates.categories[index]
-        columns: dict[str, NDArray[Any]] = {
-            "candidate_items": items,
-            "candidate_categories": categories,
-            "candidate_mask": np.arange(shape[1]) < lengths[:, None],
-        }
-        return columns, requests.labels[index].astype(np.int64)
+    def with_negatives(self, batch: RequestBatch, rng: np.random.Generator) -> RequestBatch:
+        """Return the batch with a known item drawn beside each behavior, all alike likely."""
+        known = self.vocabulary
+        beside = batch.behaviors if batch.walk is None else batch.walk
+        drawn = rng.integers(0, max(len(known.items), 1), tuple(beside.items.shape))
+        if not len(known.items):
+            return batch
+        categories = known.category_rows(known.items[drawn], known.item_categories[drawn])
+        return batch._replace(
+            negative_items=_tensor(drawn + 1), negative_categories=_tensor(categories)
+        )
 
-    def _behaviors_of(self, chosen: Ints) -> dict[str, NDArray[Any]]:
-        requests, ring, config = self.data.requests, self.data.ring, self.config
+    def _shown(self, rows: Rows, hiding: Hiding | None) -> Rows:
+        return rows if hiding is None else hiding.hide(rows, self.vocabulary)
+
+    def _behaviors_of(self, chosen: Ints, hiding: Hiding | None) -> BehaviorRows:
+        requests, ring = self.data.requests, self.data.ring
         positions = requests.ring_positions[chosen]
-        lengths = np.minimum(positions, config.history_length)
-        first = ring.starts[requests.users[chosen]] + positions - lengths
+        starts = self.config.window_starts(positions)
+        lengths = positions - starts
+        first = ring.starts[requests.users[chosen]] + starts
         width = max(1, int(lengths.max(initial=0)))
         mask = np.arange(width) < lengths[:, None]
         index = np.where(mask, first[:, None] + np.arange(width), 0)
-        ages = requests.times_ms[chosen][:, None] - _take(ring.times_ms, index)
-        return {
-            "items": np.where(mask, _take(self._ring.items, index), 0),
-            "categories": np.where(mask, _take(self._ring.categories, index), 0),
-            "types": np.where(mask, np.minimum(_take(ring.types, index), config.n_types), 0).astype(
-                np.int64
-            ),
-            "ages": np.where(mask, age_buckets(ages, config.n_ages), 0),
-            "mask": mask,
-        }
+        times = requests.times_ms[chosen][:, None]
+        return self._rows(ring, self.ring_rows, index, mask, times, hiding)
+
+    def _walked(self, chosen: Ints, hiding: Hiding | None) -> dict[str, Any]:
+        """Return the walks of the requests, and their behaviors as windows of them."""
+        requests, ring = self.data.requests, self.data.ring
+        positions = requests.ring_positions[chosen]
+        starts = self.config.window_starts(positions)
+        walks = Walks.of(requests.users[chosen], starts, positions)
+        index, inside = walks.events(ring.starts)
+        walk = self._rows(ring, self.ring_rows, index, inside, np.zeros(1, np.int64), hiding)
+        width = max(1, int(walks.seen.max(initial=0)))
+        mask = np.arange(width) < walks.seen[:, None]
+        at = np.where(mask, walks.group[:, None] * index.shape[1] + np.arange(width), 0)
+        times = requests.times_ms[chosen][:, None] - _take(ring.times_ms, index.reshape(-1)[at])
+        place, real = _tensor(at), _tensor(mask)
+        columns = (walk.items, walk.categories, walk.types)
+        items, categories, types = (column.flatten()[place] * real for column in columns)
+        ages = _tensor(np.where(mask, np.maximum(times, 0), 0))
+        behaviors = BehaviorRows(items, categories, types, ages, real)
+        return {"behaviors": behaviors, "walk": walk, "walk_at": place}
+
+    def memory_events(
+        self, index: Ints, mask: NDArray[np.bool_], hiding: Hiding
+    ) -> tuple[Tensor, Tensor]:
+        """Return item and category rows of the memory's events at ``index`` where ``mask``."""
+        known = self._memory_rows
+        rows = hiding.hide(
+            Rows(_take(known.items, index), _take(known.categories, index)), self.vocabulary
+        )
+        return _tensor(np.where(mask, rows.items, 0)), _tensor(np.where(mask, rows.categories, 0))
+
+    @cached_property
+    def _memory_rows(self) -> Rows:
+        events = self.data.memory
+        return embedding_rows(self.vocabulary, events.items, events.categories)
+
+    def _search(
+        self, chosen: Ints, owner: Ints, categories: Ids, hiding: Hiding | None
+    ) -> BehaviorRows:
+        """Return the sub-sequence of one category each, ``[n, h]``.
+
+        Args:
+            chosen: Requests.
+            owner: Index in ``chosen`` of the request that each search belongs to, ``[n]``.
+            categories: Ids to search for, ``[n]``.
+            hiding: See ``batch``.
+        """
+        requests, found = self.data.requests, self.data.subsequences
+        who = chosen[owner]
+        first, lengths = found.find(
+            requests.users[who],
+            categories,
+            requests.subsequence_positions[who],
+            self.config.search_length,
+        )
+        width = max(1, int(lengths.max(initial=0)))
+        mask = np.arange(width) < lengths[:, None]
+        place = np.where(mask, first[:, None] + np.arange(width), 0)
+        index = found.order[place] if len(found.order) else place
+        times = requests.times_ms[who][:, None]
+        return self._rows(self.data.categorised, self._categorised, index, mask, times, hiding)
+
+    def _found(
+        self,
+        chosen: Ints,
+        index: Ints,
+        at: tuple[Ints, Ints],
+        shape: tuple[int, int],
+        hiding: Hiding | None,
+    ) -> dict[str, Any]:
+        """Return the sub-sequences of the candidates' categories, and whose is whose."""
+        owner, wanted = at[0], self._candidate_ids[index]
+        order = np.lexsort((wanted, owner))
+        new = np.ones(len(order), np.bool_)
+        new[1:] = (owner[order][1:] != owner[order][:-1]) | (
+            wanted[order][1:] != wanted[order][:-1]
+        )
+        pair = np.empty(len(order), np.int64)
+        pair[order] = np.cumsum(new) - 1
+        pair_owner = owner[order][new]
+        first = np.searchsorted(pair_owner, np.arange(len(chosen)))
+        rows = self._search(chosen, pair_owner, wanted[order][new], hiding)
+        place = np.arange(len(pair_owner)) - first[pair_owner]
+        g = int(place.max(initial=0)) + 1
+        spread = [rows_.new_zeros(len(chosen), g, rows_.shape[1]) for rows_ in rows]
+        for empty, full in zip(spread, rows, strict=True):
+            empty[torch.from_numpy(pair_owner), torch.from_numpy(place)] = full
+        group = _spread(place[pair], at, shape)
+        return {"found": BehaviorRows(*spread), "group": _tensor(group)}
+
+    def _rows(
+        self,
+        history: Histories,
+        known: Rows,
+        index: Ints,
+        mask: NDArray[np.bool_],
+        times_ms: Ints,
+        hiding: Hiding | None,
+    ) -> BehaviorRows:
+        """Return the events of a history at ``index`` where ``mask``."""
+        rows = self._shown(Rows(_take(known.items, index), _take(known.categories, index)), hiding)
+        types = np.minimum(_take(history.types, index), self.config.n_types)
+        ages = np.maximum(times_ms - _take(history.times_ms, index), 0)
+        return BehaviorRows(
+            items=_tensor(np.where(mask, rows.items, 0)),
+            categories=_tensor(np.where(mask, rows.categories, 0)),
+            types=_tensor(np.where(mask, types, 0)),
+            ages_ms=_tensor(np.where(mask, ages, 0)),
+            mask=_tensor(mask),
+        )
+
+
+def _spread(values: Ints, at: tuple[Ints, Ints], shape: tuple[int, int]) -> Ints:
+    """Return values at their places, zeros elsewhere."""
+    spread = np.zeros(shape, np.int64)
+    spread[at] = values
+    return spread
+
+
+def _tensor(column: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(column))
 
 
 def _take(values: NDArray[np.generic], index: Ints) -> Ints:

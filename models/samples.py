@@ -1,12 +1,14 @@
 """Tables to point-in-time requests: what was known of a user just before each impression.
 
 A request sees the events that arrived before the first event that is not strictly older than it;
-so nothing of its own time or later is seen, whatever the order of the table. Arrival order is the
+so nothing of its own time or later is seen, whatever the order of the table. Where both tables have
+a column ``order``, an event of equal time and smaller order counts as older. Arrival order is the
 order of ring and memory. Late events, and those whose id the user's state still remembers, are left
 out, as the worker does; a table without event ids has no such ones.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -15,13 +17,16 @@ from numpy.typing import NDArray
 from interest_center.core.layout import (
     FEEDS_BEHAVIORS,
     FEEDS_MEMORY,
+    FEEDS_SUBSEQUENCE,
     StateConfig,
     feeds_by_type,
 )
 from models.applied_events import APPLIED, DUPLICATE, LATE, judge
+from models.subsequences import Subsequences
 from models.tables import Events, Samples
 
 Ints = NDArray[np.int64]
+Orders = tuple[Ints, Ints]
 
 _MAX_CANDIDATES = 64
 
@@ -68,6 +73,7 @@ class Requests:
         trigger_categories: Its category, 0 where it is not known.
         ring_positions: Events of the user's ring history that it sees.
         memory_positions: Events of the user's memory history that it sees.
+        subsequence_positions: Events of the user's categorised history that it sees.
         splits: ``TRAIN``, ``VALIDATION`` or ``TEST``.
         starts: First candidate of each request, ``[n_requests + 1]``.
         items: Candidates, ``[n_samples]``, like the next ones.
@@ -83,6 +89,7 @@ class Requests:
     trigger_categories: NDArray[np.uint64]
     ring_positions: Ints
     memory_positions: Ints
+    subsequence_positions: Ints
     splits: NDArray[np.int8]
     starts: Ints
     items: NDArray[np.uint64]
@@ -98,6 +105,9 @@ class PointInTime:
     Attributes:
         ring: Events that feed the ring of recent behaviors.
         memory: Events that feed the long-term memory.
+        categorised: Events that feed the sub-sequences of categories.
+        user_ids: Id of each user of the histories, sorted, ``[n_users]``.
+        state: The rules that the histories follow.
         requests: Who was shown what, with the positions in both.
         n_duplicate_events: Events of these users left out because their id was remembered.
         n_late_events: Events of these users left out because they were late.
@@ -105,9 +115,17 @@ class PointInTime:
 
     ring: Histories
     memory: Histories
+    categorised: Histories
+    user_ids: NDArray[np.uint64]
+    state: StateConfig
     requests: Requests
     n_duplicate_events: int
     n_late_events: int
+
+    @cached_property
+    def subsequences(self) -> Subsequences:
+        """The sub-sequences of ``categorised``, searchable."""
+        return Subsequences.of(self.categorised.starts, self.categorised.categories, self.state)
 
     @property
     def has_history(self) -> NDArray[np.bool_]:
@@ -162,9 +180,10 @@ def _fed(histories: Histories, positions: Ints, users: Ints, keep: NDArray[np.bo
     return fed
 
 
-def _group(samples: Samples, users: Ints) -> tuple[Ints, Ints]:
+def _group(samples: Samples, users: Ints, orders: Ints | None) -> tuple[Ints, Ints]:
     """Return the sample rows in request order, and where each request begins in them."""
     keys = (
+        *(() if orders is None else (orders,)),
         samples.trigger_categories,
         samples.triggers,
         samples.pages,
@@ -182,13 +201,42 @@ def _group(samples: Samples, users: Ints) -> tuple[Ints, Ints]:
     return order, np.flatnonzero(new)
 
 
-def point_in_time(events: Events, samples: Samples, state: StateConfig) -> PointInTime:
+def _positions(everything: Histories, users: Ints, times_ms: Ints, orders: Orders | None) -> Ints:
+    """Return how many events of its user each request sees.
+
+    Args:
+        everything: Every applied event.
+        users: User of each request.
+        times_ms: Moment before which each request sees.
+        orders: Ranks of the events and of the requests among equal times, None where time decides.
+    """
+    n_events = len(everything.times_ms)
+    _, ranks = np.unique(np.concatenate((everything.times_ms, times_ms)), return_inverse=True)
+    if orders is not None:
+        within = np.concatenate(orders)
+        by_moment = np.lexsort((within, ranks))
+        later = np.diff(ranks[by_moment]) > 0
+        later |= np.diff(within[by_moment]) > 0
+        ranks[by_moment[1:]] = np.cumsum(later)
+        ranks[by_moment[:1]] = 0
+    n_ranks = int(ranks.max(initial=0)) + 1
+    newest = _newest_so_far(ranks[:n_events], everything.starts, n_ranks)
+    moments = ranks[n_events:] + users * n_ranks
+    positions: Ints = np.searchsorted(newest, moments, side="left") - everything.starts[users]
+    return positions
+
+
+def point_in_time(
+    events: Events, samples: Samples, state: StateConfig, staleness_ms: int = 0
+) -> PointInTime:
     """Join events and samples so that every sample sees its past only.
 
     Args:
         events: Behavior events in arrival order.
         samples: Impressions in any order.
         state: Which event types feed ring and memory, and which events are applied.
+        staleness_ms: Age of the states that requests read: each sees only events older than itself
+            by more than this, whatever their ``order``; its own time stays.
     """
     user_ids, users = np.unique(samples.users, return_inverse=True)
     users = users.astype(np.int64)
@@ -196,19 +244,18 @@ def point_in_time(events: Events, samples: Samples, state: StateConfig) -> Point
     ids = None if events.event_ids is None else events.event_ids[arranged]
     verdicts = judge(starts, events.times_ms[arranged], ids, state)
     everything = _histories(events, arranged, starts).select(verdicts == APPLIED)
-    order, firsts = _group(samples, users)
+    decides = events.orders is not None and not staleness_ms
+    order, firsts = _group(samples, users, samples.orders if decides else None)
     heads = order[firsts]
-
-    times = np.concatenate((everything.times_ms, samples.times_ms[heads]))
-    values, ranks = np.unique(times, return_inverse=True)
-    n_events, n_ranks = len(everything.times_ms), len(values)
-    newest = _newest_so_far(ranks[:n_events], everything.starts, n_ranks)
-    moments = ranks[n_events:] + users[heads] * n_ranks
-    positions = np.searchsorted(newest, moments, side="left")
-    positions -= everything.starts[users[heads]]
+    orders = None
+    if decides and events.orders is not None and samples.orders is not None:
+        orders = (events.orders[arranged[verdicts == APPLIED]], samples.orders[heads])
+    moments = samples.times_ms[heads] - staleness_ms
+    positions = _positions(everything, users[heads], moments, orders)
 
     feeds = feeds_by_type(state)[everything.types]
     in_ring, in_memory = (feeds & FEEDS_BEHAVIORS) > 0, (feeds & FEEDS_MEMORY) > 0
+    in_category = (feeds & FEEDS_SUBSEQUENCE) > 0
     requests = Requests(
         users=users[heads],
         times_ms=samples.times_ms[heads],
@@ -217,6 +264,7 @@ def point_in_time(events: Events, samples: Samples, state: StateConfig) -> Point
         trigger_categories=samples.trigger_categories[heads],
         ring_positions=_fed(everything, positions, users[heads], in_ring),
         memory_positions=_fed(everything, positions, users[heads], in_memory),
+        subsequence_positions=_fed(everything, positions, users[heads], in_category),
         splits=samples.splits[heads],
         starts=np.append(firsts, len(order)),
         items=samples.items[order],
@@ -225,9 +273,12 @@ def point_in_time(events: Events, samples: Samples, state: StateConfig) -> Point
         rows=order,
     )
     return PointInTime(
-        everything.select(in_ring),
-        everything.select(in_memory),
-        requests,
+        ring=everything.select(in_ring),
+        memory=everything.select(in_memory),
+        categorised=everything.select(in_category),
+        user_ids=user_ids,
+        state=state,
+        requests=requests,
         n_duplicate_events=int((verdicts == DUPLICATE).sum()),
         n_late_events=int((verdicts == LATE).sum()),
     )

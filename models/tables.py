@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
-from interest_center.core.events import MAX_PAGE
+from interest_center.core.events import MAX_PAGE, MAX_PRICE
 from interest_center.core.layout import StateConfig
 from models.columns import Columns, read_columns
 
@@ -16,6 +16,11 @@ EVENT_COLUMNS = ("user_id", "item_id", "event_type", "event_time_ms")
 SAMPLE_COLUMNS = ("user_id", "item_id", "time_ms", "label")
 #: Written by a simulator: the true probability. Shown beside a model's figures, never read by one.
 ORACLE_COLUMN = "probability"
+#: Rank of arrival: decides among events, and between an event and a sample, of equal time.
+ORDER_COLUMN = "order"
+PRICE_COLUMN = "price"
+#: What a CSV can hold as text and every reader of numbers gives back unchanged.
+MAX_ORDER = 2**53
 
 TRAIN, VALIDATION, TEST = range(3)
 SPLITS = ("train", "validation", "test")
@@ -42,6 +47,8 @@ class Events:
         types: Codes of the state configuration.
         times_ms: Event times.
         event_ids: What tells events apart; None where the table has no event ids.
+        orders: Rank of arrival among equal times; None where the table has no such column.
+        prices: Price of the item, NaN where it is not known; None without such a column.
     """
 
     users: NDArray[np.uint64]
@@ -50,6 +57,8 @@ class Events:
     types: NDArray[np.uint8]
     times_ms: NDArray[np.int64]
     event_ids: NDArray[np.uint64] | None = None
+    orders: NDArray[np.int64] | None = None
+    prices: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,8 @@ class Samples:
         triggers: Trigger item, 0 where there is none.
         trigger_categories: Its category, 0 where the table has none.
         oracle: True probability of a simulated click, None for real logs.
+        orders: Rank among events and samples of equal time; None without such a column.
+        prices: Price of the item, NaN where it is not known; None without such a column.
     """
 
     users: NDArray[np.uint64]
@@ -79,18 +90,20 @@ class Samples:
     triggers: NDArray[np.uint64]
     trigger_categories: NDArray[np.uint64]
     oracle: NDArray[np.float64] | None
+    orders: NDArray[np.int64] | None = None
+    prices: NDArray[np.float32] | None = None
 
 
 def read_events(path: Path, state: StateConfig) -> Events:
     """Read an event table; its events arrive in the order of their times.
 
     Rows may stand in any order, an export newest first included. Among events of equal time the
-    order of the rows decides.
+    column ``order`` decides, without it the order of the rows.
 
     Args:
         path: Columns ``user_id, item_id, event_type, event_time_ms``, optional ``category_id,
-            event_id``. With event ids a second event of an id counts as little as it does in a
-            worker; without them every row is an event.
+            event_id, order, price``. With event ids a second event of an id counts as little as it
+            does in a worker; without them every row is an event.
         state: Known event types.
 
     Raises:
@@ -107,7 +120,9 @@ def read_events(path: Path, state: StateConfig) -> Events:
         )
     types = names.replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
     times = table.times_ms("event_time_ms")
-    order = np.argsort(times, kind="stable")
+    ranks = _orders(table)
+    order = np.argsort(times, kind="stable") if ranks is None else np.lexsort((ranks, times))
+    prices = _prices(table)
     return Events(
         users=table.ids("user_id")[order],
         items=table.ids("item_id")[order],
@@ -115,6 +130,8 @@ def read_events(path: Path, state: StateConfig) -> Events:
         types=types[order],
         times_ms=times[order],
         event_ids=table.hashed_ids("event_id")[order] if "event_id" in table else None,
+        orders=None if ranks is None else ranks[order],
+        prices=None if prices is None else prices[order],
     )
 
 
@@ -123,8 +140,9 @@ def read_samples(path: Path) -> Samples:
 
     Args:
         path: Columns ``user_id, item_id, time_ms, label``, optional ``category_id, split,
-            trigger_item_id, trigger_category_id, page``. Without ``split`` the latest tenth by
-            time is for testing, the tenth before it for validation.
+            trigger_item_id, trigger_category_id, page, order, price``. Without ``split`` the latest
+            tenth by time is for testing, the tenth before it for validation. Samples that are
+            scored together share their ``order``.
 
     Raises:
         ConfigurationError: A column is missing or holds what it must not.
@@ -142,7 +160,17 @@ def read_samples(path: Path) -> Samples:
         triggers=table.optional_ids("trigger_item_id"),
         trigger_categories=table.optional_ids("trigger_category_id"),
         oracle=table.probabilities(ORACLE_COLUMN) if ORACLE_COLUMN in table else None,
+        orders=_orders(table),
+        prices=_prices(table),
     )
+
+
+def _orders(table: Columns) -> NDArray[np.int64] | None:
+    return table.whole_numbers(ORDER_COLUMN, (0, MAX_ORDER)) if ORDER_COLUMN in table else None
+
+
+def _prices(table: Columns) -> NDArray[np.float32] | None:
+    return table.optional_amounts(PRICE_COLUMN, MAX_PRICE) if PRICE_COLUMN in table else None
 
 
 def _splits(table: Columns, times: NDArray[np.int64]) -> NDArray[np.int8]:

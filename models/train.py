@@ -1,181 +1,115 @@
 """``uic train``: event and sample tables to a bundle."""
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
 
 import click
 import numpy as np
 import torch
 from rich.console import Console
+from rich.table import Table
+from torch import distributed as dist
 
 from interest_center.core.errors import ConfigurationError
-from interest_center.core.layout import StateConfig, load_state_config
-from models.bundle import Bundle, TrainingRecord, load_bundle, save_bundle
-from models.bundle_files import writing
-from models.ctr_model import default_config, weights_of
-from models.evaluate import DEFAULT_THREADS, evaluate_with_bar, make_progress, table_of
-from models.evaluation import Evaluation, write_report
+from interest_center.core.layout import load_state_config
+from models.bundle import Bundle, TrainingRecord, save_bundle
+from models.ctr_model import weights_of
+from models.evaluate import DEFAULT_THREADS, evaluate_with_bar, table_of
+from models.evaluation import Evaluation
+from models.excluded_days import parse_days
+from models.recipe import read_recipe
 from models.registry import model_names
-from models.samples import PointInTime, point_in_time
-from models.tables import SPLITS, TRAIN, Samples, read_events, read_samples
-from models.training import Trained, Trainer, make_vocabulary
-from models.training_options import Progress, TrainingOptions
+from models.report import write_report
+from models.tables import SPLITS
+from models.training_run import TrainingPlan, train_bundle
+from models.training_tables import TrainingData, TrainingTables, read_training_data
 
-_DEFAULTS = TrainingOptions()
-
-
-@dataclass(frozen=True)
-class TrainingTables:
-    """What a training reads, and where from.
-
-    Attributes:
-        events: Event table.
-        samples: Sample table.
-        state: Rules of the state that the ranking will read.
-    """
-
-    events: Path
-    samples: Path
-    state: StateConfig
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The files by name, for a report."""
-        return {"events": str(self.events), "samples": str(self.samples)}
+_DEFAULT_MODEL = "din+mimn"
 
 
-def read_training_data(tables: TrainingTables) -> tuple[PointInTime, Samples, dict[str, int]]:
-    """Read and join the tables; return them and how many rows of what there are.
+def checked_device(name: str) -> str:
+    """Return a device that is there.
 
     Raises:
-        ConfigurationError: A table cannot be used, a split that training needs is empty, or the
-            tables do not belong together.
+        ConfigurationError: It is not.
     """
-    samples = read_samples(tables.samples)
-    for code, name in enumerate(SPLITS[:2]):
-        labels = samples.labels[samples.splits == code]
-        if code == TRAIN and not len(labels):
-            raise ConfigurationError(
-                f"{tables.samples} has no row of split train",
-                hint="its column split holds train, validation and test; without the column the "
-                "splits are made by time",
-            )
-        if labels.min(initial=1) == labels.max(initial=0):
-            raise ConfigurationError(
-                f"split {name} of {tables.samples} needs samples with and without a click"
-            )
-    events = read_events(tables.events, tables.state)
-    data = point_in_time(events, samples, tables.state)
-    if not data.has_history[data.requests.splits == TRAIN].any():
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
         raise ConfigurationError(
-            f"no training sample of {tables.samples} has an event of its user before it",
-            hint=f"{tables.events} must name users by the same ids and hold events of theirs that "
-            "are older than the samples",
-        )
-    counts = {
-        "n_events": len(events.items),
-        "n_duplicate_events": data.n_duplicate_events,
-        "n_late_events": data.n_late_events,
-        "n_samples": len(samples.labels),
-        "n_samples_without_history": data.n_samples_without_history,
-    }
-    return data, samples, counts
+            f"device {name} cannot be used: {str(error).splitlines()[0]}",
+            hint="cpu is always there; cuda needs an NVIDIA GPU and a torch built for it",
+        ) from error
+    return name
 
 
-def _tell(model: str, trainer: Trainer, counts: dict[str, int], console: Console) -> None:
-    """Say what will be trained on."""
-    data = trainer.data
-    n_train = int(np.diff(data.requests.starts)[trainer.train_requests].sum())
-    console.print(
-        f"{model}: {n_train:,} training samples of {len(data.ring.starts) - 1:,} users, "
-        f"{len(data.ring.items):,} behaviors, {len(trainer.vocabulary.items):,} items"
-    )
-    console.print(
-        f"{counts['n_samples_without_history']:,} of all {counts['n_samples']:,} samples have no "
-        f"event of their user before them; events left out: {counts['n_duplicate_events']:,} with "
-        f"an id seen before, {counts['n_late_events']:,} late"
-    )
+def join_processes(device: str) -> tuple[int, str]:
+    """Join the other processes of a ``torchrun``; return this one's rank and its device."""
+    if not dist.is_torchelastic_launched():
+        return 0, checked_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    if device == "cuda":
+        device = f"cuda:{dist.get_node_local_rank()}"
+        torch.cuda.set_device(device)
+    return dist.get_rank(), checked_device(device)
 
 
-def _train(
-    trainer: Trainer, options: TrainingOptions, console: Console
-) -> tuple[Trained, dict[str, Any]]:
-    """Train with progress bars; return the result and its figures."""
-    began = time.perf_counter()
-    n_train, n_validation = len(trainer.train_requests), len(trainer.validation_requests)
-    with make_progress() as bar:
+def train_seeds(
+    plan: TrainingPlan, data: TrainingData, n_seeds: int
+) -> list[tuple[Bundle, Evaluation]]:
+    """Train with seeds one after the other; keep in ``plan.directory`` what validates best.
 
-        def counter(name: str, n_requests: int) -> Callable[[int], None]:
-            task = bar.add_task(name, total=n_requests * options.epochs)
-            return lambda k: bar.advance(task, k)
-
-        def on_epoch(epoch: int, figures: dict[str, float]) -> None:
-            bar.console.print(
-                f"epoch {epoch + 1}: train log loss {figures['train_log_loss']:.4f}, "
-                f"validation AUC {figures['auc']:.4f}, log loss {figures['log_loss']:.4f}"
-            )
-
-        progress = Progress(on_epoch=on_epoch)
-        if trainer.model.memory is not None:
-            progress = replace(progress, on_memories=counter("memories walked", n_train))
-        progress = replace(
-            progress,
-            on_requests=counter("requests trained", n_train),
-            on_validated=counter("requests validated", n_validation),
-        )
-        trained = trainer.train(progress)
-        # Training may stop before its last epoch: what was done is then all there was to do.
-        for task in bar.tasks:
-            bar.update(task.id, total=task.completed)
-    seconds = round(time.perf_counter() - began, 1)
-    console.print(f"kept epoch {trained.best + 1} of {len(trained.epochs)}, {seconds:.0f} s")
-    best = trained.epochs[trained.best]
-    figures = {"validation": best, "epochs": trained.epochs, "training_seconds": seconds}
-    return trained, figures
-
-
-def train_bundle(
-    tables: TrainingTables, model: str, options: TrainingOptions, directory: Path
-) -> tuple[Bundle, Evaluation]:
-    """Train a model, write its bundle, and score it once on the test split, if there is one.
-
-    Raises:
-        ConfigurationError: The tables cannot be used, there is no such model, or the directory
-            cannot be written to.
+    Returns:
+        Bundle and test figures of each seed; nothing in a process that does not lead.
     """
-    console = Console(stderr=True)
-    # Found out now and not after an hour of training.
-    with writing(directory), TemporaryFile(dir=directory):
-        pass
-    config = default_config(model, len(tables.state.event_types), tables.state.n_behaviors)
-    data, samples, counts = read_training_data(tables)
-    trainer = Trainer(data, make_vocabulary(data), config, options)
-    _tell(model, trainer, counts, console)
-    trained, figures = _train(trainer, options, console)
-    record = TrainingRecord(
-        metrics=figures, trained_on={**tables.files, **counts, "options": asdict(options)}
+    split = SPLITS[int(data.samples.splits.max())]
+    state, first = data.tables.state, plan.options.seed
+    found = []
+    for seed in range(first, first + n_seeds):
+        directory = plan.directory if n_seeds == 1 else plan.directory / f"seed-{seed}"
+        own = replace(plan, options=replace(plan.options, seed=seed), directory=directory)
+        bundle = train_bundle(own, data, state)
+        if bundle is None:
+            continue
+        evaluation = evaluate_with_bar(bundle, data.joined, data.samples, split)
+        write_report(evaluation, data.files, directory)
+        found.append((bundle, evaluation))
+    return found
+
+
+def print_seeds(found: Sequence[tuple[Bundle, Evaluation]], console: Console) -> None:
+    """Print the figures of several seeds, their mean and standard deviation."""
+    table = Table(title=f"{found[0][0].name}, {len(found)} seeds")
+    for head in ("seed", "validation AUC", "test AUC", "GAUC", "log loss"):
+        table.add_column(head, justify="right")
+    rows = [
+        (
+            bundle.manifest["metrics"]["validation"]["auc"],
+            evaluation.figures["auc"],
+            evaluation.figures["gauc"],
+            evaluation.figures["log_loss"],
+        )
+        for bundle, evaluation in found
+    ]
+    for (bundle, _), row in zip(found, rows, strict=True):
+        seed = bundle.manifest["trained_on"]["options"]["seed"]
+        table.add_row(str(seed), *(f"{value:.4f}" for value in row))
+    columns = np.array(rows)
+    spread = columns.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros(len(columns[0]))
+    table.add_section()
+    table.add_row(
+        "mean", *(f"{m:.4f} ± {s:.4f}" for m, s in zip(columns.mean(axis=0), spread, strict=True))
     )
-    save_bundle(
-        directory,
-        config.to_dict(),
-        tables.state,
-        trainer.vocabulary,
-        weights_of(trained.model),
-        record,
-    )
-    bundle = load_bundle(directory)
-    split = SPLITS[int(samples.splits.max())]
-    return bundle, evaluate_with_bar(bundle, data, samples, split)
+    console.print(table)
 
 
 EXAMPLE = """\b
-Example:
+Examples:
   uic simulate --seed 7 --out sim7
   uic train --events sim7/events.parquet --samples sim7/samples.parquet --out bundle7
+  uic train --events E --samples S --model din --set history_length=50 --seeds 3 --out D
+  torchrun --nproc-per-node 2 --no-python uic train --events E --samples S --out D
 """
 
 
@@ -183,52 +117,106 @@ Example:
 @click.option(
     "--events", type=click.Path(dir_okay=False, path_type=Path), required=True,
     help="Event table, CSV or parquet, in any order: user_id, item_id, category_id, event_type, "
-    "event_time_ms; optional event_id.",
+    "event_time_ms; optional event_id, order, price.",
 )  # fmt: skip
 @click.option(
     "--samples", type=click.Path(dir_okay=False, path_type=Path), required=True,
     help="Sample table: user_id, item_id, category_id, time_ms, label, split; optional "
-    "trigger_item_id, trigger_category_id, page.",
+    "trigger_item_id, trigger_category_id, page, order, price.",
 )  # fmt: skip
-@click.option("--model", type=click.Choice(model_names()), default="din+mimn", show_default=True)
+@click.option(
+    "--model", type=click.Choice(model_names()), metavar="NAME",
+    help=f"Reader, or reader+memory, for example din or dien+hpmn.  [default: {_DEFAULT_MODEL}]",
+)  # fmt: skip
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
-    help="Directory of the bundle.",
+    help="Directory of the bundle. A training that was interrupted there is taken up.",
 )  # fmt: skip
-@click.option("--epochs", default=_DEFAULTS.epochs, show_default=True, help="At most.")
-@click.option("--learning-rate", default=_DEFAULTS.learning_rate, show_default=True)
-@click.option("--seed", default=_DEFAULTS.seed, show_default=True)
+@click.option(
+    "--recipe", type=click.Path(dir_okay=False, path_type=Path),
+    help='JSON of values to set, {"model": ..., "epochs": ...}.',
+)  # fmt: skip
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE",
+    help="A size or option of the model or of the training, see models/ctr_config.py and "
+    "models/training_options.py; reader.NAME and memory.NAME for the model's parts.",
+)  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=1), help="At most; short for --set epochs=N.")
+@click.option("--seed", type=int, help="Short for --set seed=N.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, show_default=True,
+    help="Train so many times, with seed, seed + 1, ...; the one that validates best is kept.",
+)  # fmt: skip
+@click.option(
+    "--exclude-days", metavar="DAYS",
+    help="Days (UTC) whose samples are not trained on: 2026-11-11,2026-12-24..2026-12-26.",
+)  # fmt: skip
 @click.option(
     "--state-config", type=click.Path(dir_okay=False, path_type=Path),
     help="JSON of the state rules, as the worker's UIC_STATE_CONFIG; default: the defaults.",
 )  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--threads", default=DEFAULT_THREADS, show_default=True, help="Threads of torch.")
 def train(  # noqa: PLR0913 - one parameter an option
     events: Path,
     samples: Path,
-    model: str,
+    model: str | None,
     out: Path,
-    epochs: int,
-    learning_rate: float,
-    seed: int,
+    recipe: Path | None,
+    settings: tuple[str, ...],
+    epochs: int | None,
+    seed: int | None,
+    seeds: int,
+    exclude_days: str | None,
     state_config: Path | None,
+    device: str,
     threads: int,
 ) -> None:
     """Train a model on your own logs and write a bundle that the workers can use.
 
     A sample sees the events strictly before its time. Events are taken in the order of their times,
     those of equal time in the order of the table; with a column event_id a second event of an id
-    counts as little as it does in a worker. Training stops when the validation split no
-    longer improves; then the test split, if there is one, is scored once and reported. Without a
-    split column the latest tenth by time is for testing and the tenth before it for validation.
+    counts as little as it does in a worker. Where both tables have a column order, it decides
+    among events and samples of equal time. Training stops when the validation split no longer
+    improves; then the test split, if there is one, is scored once and reported. Without a split
+    column the latest tenth by time is for testing and the tenth before it for validation.
+
+    Progress is also written to OUT/logs, for TensorBoard. An interrupted training leaves its state
+    in OUT: the same command takes it up and ends with the same weights.
     """
-    if epochs < 1:
-        raise ConfigurationError(f"cannot train for {epochs} epochs", hint="give at least 1")
     torch.set_num_threads(threads)
-    tables = TrainingTables(events, samples, load_state_config(state_config))
-    options = TrainingOptions(epochs=epochs, learning_rate=learning_rate, seed=seed)
-    bundle, evaluation = train_bundle(tables, model, options, out)
+    given = {"epochs": epochs, "seed": seed}
+    settings += tuple(f"{name}={value}" for name, value in given.items() if value is not None)
+    if model is None and recipe is None:
+        model = _DEFAULT_MODEL
+    wanted = read_recipe(recipe, model, settings)
+    state = load_state_config(state_config)
+    config, options = wanted.configs(state)
+    tables = TrainingTables(events, samples, state, parse_days(exclude_days or ""))
+    rank, device = join_processes(device)
+    plan = TrainingPlan(config, options, device, out, leads=rank == 0)
+    found = train_seeds(plan, read_training_data(tables), seeds)
+    if found:
+        _finish(found, out)
+
+
+def _finish(found: list[tuple[Bundle, Evaluation]], out: Path) -> None:
+    """Print the figures; of several seeds keep the bundle that validates best."""
     console = Console()
+    bundle, evaluation = max(
+        found, key=lambda pair: pair[0].manifest["metrics"]["validation"]["auc"]
+    )
+    if len(found) > 1:
+        print_seeds(found, console)
+        metrics, about = bundle.manifest["metrics"], bundle.manifest["trained_on"]
+        save_bundle(
+            out,
+            bundle.manifest["config"],
+            bundle.state,
+            bundle.vocabulary,
+            weights_of(bundle.ranker.model),
+            TrainingRecord(metrics, about),
+        )
+        write_report(evaluation, {name: about[name] for name in ("events", "samples")}, out)
     console.print(table_of(evaluation))
     console.print(f"bundle {bundle.fingerprint} written to {out}")
-    write_report(evaluation, tables.files, out)

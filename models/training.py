@@ -1,18 +1,20 @@
 """Training that fits streaming: a user's history is walked once, requests are met on the way.
 
-The scan that serves walks every history once an epoch and leaves, for each request, the memory as
-it stood a window of events before it. Requests then train in random order: each walks its window
-with gradients (backpropagation truncated to the window, memories from weights a part of an epoch
-old) and reads the memory at its own position; the target is never in it. Windows are aligned at
-their start, so what lies beyond a request's last event is padding that it does not read. Walking
-groups of users from their first event to their last instead made consecutive steps see the same
-users, and the model learnt the users.
-Some requests are trained as if their memory could not be read, so that ranking without it stays
-sensible, and some items as if they were unknown, half of them with their category, so that the
-unknown rows mean something.
+A request reads the state before its impression: behaviors, and a memory that the scan that serves
+has built. For a memory each part of an epoch scans the histories of its users once, as the worker
+does, and keeps the memory at the start of every walk; the walk's events are then walked with
+gradients, once for all its requests, and each reads the memory at its own position. The target is
+never in it. A gradient reaches back to the start of the walk, ``window`` to ``2 * window`` events;
+the memories there come from weights that are a part of an epoch old. Walks are aligned at their
+start: what lies beyond a request's last event is padding that it does not read. A recurrent reader
+walks its behaviors in the same way.
 
-Instead of the mini-batch aware regulariser of the DIN paper, which shrinks the rows of a batch by
-how rare their ids are, all rows of the embedding tables decay at every step (decoupled, AdamW).
+Walks train in random order. Walking users from their first event to their last instead made
+consecutive steps see the same users, and the model learnt the users.
+
+Some requests are trained as if their memory could not be read, so that ranking without it stays
+sensible, and some items and users as if they were unknown, half of the items with their category,
+so that the unknown rows mean something.
 """
 
 import copy
@@ -24,23 +26,31 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch import distributed as dist
 
 from interest_center.core.protocols import MemoryUpdater
+from models.ctr_config import CtrConfig
 from models.ctr_metrics import metrics_of
-from models.ctr_model import CtrConfig, CtrModel, weights_of
+from models.ctr_model import CtrModel, weights_of
 from models.layers import Dice
 from models.memory_states import memories_at
 from models.prediction import predict
 from models.registry import load_class, memory_model
-from models.request_batches import RequestTensors, Rows, embedding_rows, hide
+from models.request_batches import Hiding, RequestTensors
+from models.row_counts import row_counts
+from models.row_optimiser import RowDecay
 from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
 from models.training_options import Progress, TrainingOptions
+from models.training_order import Grouping, epoch_parts
+from models.training_step import Batch, LossModule, Renumbering, TableInTraining
 from models.vocabulary import Vocabulary
+from models.walks import MemoryWalk, Walks
 
-_ROWS_AT_ONCE = 65_536
 _SETTLING_BATCHES = 40
+_LARGEST_GRADIENT = 5.0
+_TABLES = ("item_table", "category_table", "user_table")
 
 
 @dataclass
@@ -56,6 +66,27 @@ class Trained:
 
     model: CtrModel
     updater: MemoryUpdater | None
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best: int = 0
+
+
+@dataclass
+class Position:
+    """How far a training is.
+
+    Attributes:
+        epoch: Number of the running epoch.
+        part: Parts of it that are done.
+        step: Steps done.
+        losses: Sum of the click losses of the epoch's samples, and their number.
+        epochs: Figures of the epochs that are over.
+        best: Index of the best of them.
+    """
+
+    epoch: int = 0
+    part: int = 0
+    step: int = 0
+    losses: tuple[float, int] = (0.0, 0)
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
 
@@ -78,6 +109,7 @@ class Trainer:
         vocabulary: Ids of the tables.
         config: Parts and sizes of the model.
         options: How to train.
+        device: Where; memories are always scanned by the processor.
     """
 
     def __init__(
@@ -86,57 +118,78 @@ class Trainer:
         vocabulary: Vocabulary,
         config: CtrConfig,
         options: TrainingOptions,
+        device: str = "cpu",
     ) -> None:
         self.data = data
         self.vocabulary = vocabulary
         self.options = options
+        self.device = torch.device(device)
         self.tensors = RequestTensors(data, vocabulary, config)
-        self.rng = np.random.default_rng(options.seed)
         torch.manual_seed(options.seed)
-        self.model = CtrModel(config, vocabulary.n_item_rows, vocabulary.n_category_rows)
+        self.model = CtrModel(config, vocabulary.table_rows).to(self.device)
         # Validation and bundle take the average of the latest weights: it generalises better.
         self.averaged = copy.deepcopy(self.model)
-        self._n_steps = 0
+        self.position = Position()
+        self.best: dict[str, Tensor] = {}
         self._recent: deque[tuple[Ints, Any]] = deque(maxlen=_SETTLING_BATCHES)
-        tables = [self.model.item_table.weight, self.model.category_table.weight]
-        others = [p for p in self.model.parameters() if all(p is not table for table in tables)]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": tables, "weight_decay": options.embedding_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=options.learning_rate,
-        )
-        requests = data.requests
-        self.train_requests = np.flatnonzero(requests.splits == TRAIN)
-        validation = np.flatnonzero(requests.splits == VALIDATION)
+        self.train_requests = np.flatnonzero(data.requests.splits == TRAIN)
+        self.tables = self._tables(config)
+        dense = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.AdamW(dense, lr=options.learning_rate, weight_decay=0.0)
+        loss = LossModule(self.model, options.memory_penalty)
+        self._loss: nn.Module = loss
+        self._rank, self._world = 0, 1
+        if dist.is_initialized():
+            self._rank, self._world = dist.get_rank(), dist.get_world_size()
+            tables = [f"model.{name}.weight" for name in _TABLES]
+            # The tables are the same everywhere and stay so: all apply the gathered gradients.
+            parallel: Any = nn.parallel.DistributedDataParallel
+            parallel._set_params_and_buffers_to_ignore_for_model(loss, tables)
+            self._loss = parallel(loss, find_unused_parameters=True)
+        validation = np.flatnonzero(data.requests.splits == VALIDATION)
         some = np.random.default_rng(0).permutation(validation)[: options.validation_requests]
         self.validation_requests = np.sort(some)
-        self._memory_rows = embedding_rows(vocabulary, data.memory.items, data.memory.categories)
+
+    def _tables(self, config: CtrConfig) -> Renumbering:
+        counts = row_counts(self.tensors, self.train_requests, config)
+        options = self.options
+
+        def table(name: str) -> TableInTraining:
+            own = torch.from_numpy(counts[name]).to(self.device, torch.float32)
+            decay = RowDecay(options.row_decay, options.row_regulariser, own)
+            trained, average = getattr(self.model, name), getattr(self.averaged, name)
+            return TableInTraining(trained, average, decay, options)
+
+        users = table("user_table") if config.user_dim else None
+        return Renumbering(table("item_table"), table("category_table"), users)
 
     def train(self, progress: Progress | None = None) -> Trained:
         """Train until validation no longer improves; keep the best epoch."""
         progress = progress or Progress()
-        trained = Trained(self.model, None)
-        best: dict[str, Tensor] = {}
-        for epoch in range(self.options.epochs):
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.options.learning_rate * self.options.decay**epoch
+        at = self.position
+        while not self._is_over():
+            self._epoch(progress)
             figures = {
-                "train_log_loss": self._epoch(progress),
+                "train_log_loss": at.losses[0] / max(at.losses[1], 1),
                 **self.validate(progress.on_validated),
             }
-            trained.epochs.append(figures)
-            progress.on_epoch(epoch, figures)
-            if not best or figures["auc"] > trained.epochs[trained.best]["auc"]:
-                trained.best = epoch
-                best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
-            elif epoch - trained.best >= self.options.patience:
-                break
-        self.model.load_state_dict(best)
-        self.model.eval()
-        trained.updater = updater_of(self.model, self.vocabulary)
-        return trained
+            at.epochs.append(figures)
+            if not self.best or figures["auc"] > at.epochs[at.best]["auc"]:
+                at.best = at.epoch
+                self.best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
+            progress.on_epoch(at.epoch, figures)
+            at.epoch, at.part, at.losses = at.epoch + 1, 0, (0.0, 0)
+            progress.on_part()
+        self.averaged.load_state_dict(self.best)
+        self.averaged.eval()
+        return Trained(
+            self.averaged, updater_of(self.averaged, self.vocabulary), at.epochs, at.best
+        )
+
+    def _is_over(self) -> bool:
+        at, options = self.position, self.options
+        waited = len(at.epochs) - 1 - at.best
+        return at.epoch >= options.epochs or (bool(at.epochs) and waited >= options.patience)
 
     def validate(self, on_requests: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Return the figures of the averaged weights on the validation requests.
@@ -155,138 +208,162 @@ class Trainer:
         owner = np.repeat(np.arange(len(requests.users)), np.diff(requests.starts))
         return dict(metrics_of(requests.labels[index], probabilities, requests.users[owner[index]]))
 
-    def _epoch(self, progress: Progress) -> float:
-        self.model.train()
-        has_memory = self.model.memory is not None
-        steps = self._memory_steps(progress) if has_memory else self._plain_steps()
-        total, count = 0.0, 0
-        for loss, n_samples, n_requests in steps:
-            total += loss * n_samples
-            count += n_samples
-            progress.on_requests(n_requests)
-        return total / max(count, 1)
+    def _epoch(self, progress: Progress) -> None:
+        """Train the parts of the epoch that are left."""
+        at, options = self.position, self.options
+        self._loss.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.learning_rate * options.decay**at.epoch
+        parts = epoch_parts(self.train_requests, self._grouping(), options.seed, at.epoch)
+        for part in parts[at.part :]:
+            if at.part:
+                progress.on_part()
+            self._recent.clear()
+            for loss, n_samples, n_requests in self._part(part, progress):
+                at.losses = (at.losses[0] + loss * n_samples, at.losses[1] + n_samples)
+                progress.on_step(at.step, loss)
+                progress.on_requests(n_requests)
+            at.part += 1
 
-    def _plain_steps(self) -> Iterator[tuple[float, int, int]]:
-        """Steps of a model without memory: requests in random order."""
-        order = self.rng.permutation(self.train_requests)
-        size = self.options.requests_at_once
-        for first in range(0, len(order), size):
-            chosen = order[first : first + size]
-            yield self._step(chosen, None, torch.zeros(()))
+    def _grouping(self) -> Grouping | None:
+        """Return which training requests share a walk, None when nothing is walked."""
+        config, requests = self.model.config, self.data.requests
+        mine = self.train_requests
+        if config.memory is not None:
+            return Grouping(requests.users[mine], self._memory_starts(mine))
+        if config.restart_every:
+            starts = config.window_starts(requests.ring_positions[mine])
+            return Grouping(requests.users[mine], starts)
+        return None
 
-    def _memory_steps(self, progress: Progress) -> Iterator[tuple[float, int, int]]:
-        """Steps of a model with memory: requests in random order, in parts that fit in memory."""
-        order = self.rng.permutation(self.train_requests)
-        size, window = self.options.requests_at_once, self.options.window
-        for first in range(0, len(order), _ROWS_AT_ONCE):
-            part = order[first : first + _ROWS_AT_ONCE]
-            updater = updater_of(self.model, self.vocabulary)
-            assert updater is not None
-            rows = np.empty((len(part), updater.row_floats), np.float32)
-            place = np.empty(len(self.data.requests.users), np.int64)
-            place[part] = np.arange(len(part))
-            for some, found in memories_at(self.data, part, updater, before=window):
-                rows[place[some]] = found
-                progress.on_memories(len(some))
-            for k in range(0, len(part), size):
-                chosen = part[k : k + size]
-                yield self._step(chosen, *self._walk_window(chosen, rows[k : k + size]))
+    def _memory_starts(self, chosen: Ints) -> Ints:
+        """Return the event that the memory walk of each request begins with."""
+        window = self.options.window
+        starts = np.maximum(self.data.requests.memory_positions[chosen] - window, 0)
+        return np.asarray(starts - starts % window)
 
-    def _walk_window(self, chosen: Ints, rows: NDArray[np.float32]) -> tuple[Any, Tensor]:
-        """Walk each request's last events before it, with gradients; return state and penalty."""
-        memory = self.model.memory
-        positions = self.data.requests.memory_positions[chosen]
-        begins = np.maximum(positions - self.options.window, 0)
-        embedded = self.model.embed(*self._events_of(chosen, begins, positions))
-        fresh = torch.from_numpy(begins == 0)
-        state = memory.fresh_where(fresh, memory.state_of(torch.from_numpy(rows)))
-        states = [state]
-        for t in range(embedded.shape[1]):
-            states.append(memory.step(states[-1], embedded[:, t]))
-        at = torch.from_numpy(positions - begins)
-        who = torch.arange(len(chosen))
-        read = type(state)(*(torch.stack(column)[at, who] for column in zip(*states, strict=True)))
-        return read, memory.regulariser(read, self.options.utilisation_rate)
+    def _part(self, part: Ints, progress: Progress) -> Iterator[tuple[float, int, int]]:
+        """Train requests in this order; yield click loss, samples and requests of each step."""
+        rows = place = None
+        if self.model.memory is not None:
+            rows, place = self._scan(part, progress)
+        size = self.options.requests_at_once * self._world
+        for first in range(0, len(part), size):
+            chosen = part[first + self._rank : first + size : self._world]
+            memory = None
+            if rows is not None and place is not None:
+                now = slice(first + self._rank, first + size, self._world)
+                memory = self._memory_walk(chosen, rows, place[now])
+            yield self._step(chosen, memory)
 
-    def _events_of(self, chosen: Ints, begins: Ints, ends: Ints) -> tuple[Tensor, Tensor]:
-        """Return item and category rows of events ``begins`` to ``ends``, padded at the end."""
-        width = int((ends - begins).max(initial=0))
-        first = self.data.memory.starts[self.data.requests.users[chosen]] + begins
-        inside = np.arange(width) < (ends - begins)[:, None]
-        index = np.where(inside, first[:, None] + np.arange(width), 0)
-        if not width:
-            empty = torch.zeros(index.shape, dtype=torch.int64)
-            return empty, empty
-        known = Rows(self._memory_rows.items[index], self._memory_rows.categories[index])
-        shown = hide(known, self.options.unknown_share, self.rng)
-        items, categories = np.where(inside, shown.items, 0), np.where(inside, shown.categories, 0)
-        return torch.from_numpy(items), torch.from_numpy(categories)
+    def _scan(self, part: Ints, progress: Progress) -> tuple[NDArray[np.float32], Ints]:
+        """Return the memories at the starts of all walks of a part, and which is each request's."""
+        updater = updater_of(self.model, self.vocabulary)
+        assert updater is not None
+        users, starts = self.data.requests.users[part], self._memory_starts(part)
+        walks, place = np.unique(np.stack((users, starts)), axis=1, return_inverse=True)
+        place = place.reshape(-1)
+        n_requests = np.bincount(place, minlength=walks.shape[1])
+        rows = np.empty((walks.shape[1], updater.row_floats), np.float32)
+        for some, found in memories_at(self.data.memory, walks[0], walks[1], updater):
+            rows[some] = found
+            progress.on_memories(int(n_requests[some].sum()))
+        return rows, place
 
-    def _step(self, chosen: Ints, state: Any, penalty: Tensor) -> tuple[float, int, int]:
-        """Move the weights once; return log loss, samples and requests."""
-        batch, labels = self.tensors.batch(chosen, self.options.unknown_share, self.rng)
-        present = None
-        if state is not None:
-            kept = self.rng.random(len(chosen)) >= self.options.memory_dropout
-            present = torch.from_numpy(kept) & (state.n_events > 0)
-        logits = self.model(batch, state, present)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    def _memory_walk(self, chosen: Ints, rows: NDArray[np.float32], place: Ints) -> MemoryWalk:
+        """Return the walks of a batch; ``place`` is the row at the start of each request's."""
+        requests = self.data.requests
+        walks = Walks.of(
+            requests.users[chosen], self._memory_starts(chosen), requests.memory_positions[chosen]
+        )
+        row_of_walk = np.empty(len(walks.users), np.int64)
+        row_of_walk[walks.group] = place
+        hiding = self._hiding(1)
+        items, categories = self.tensors.memory_events(
+            *walks.events(self.data.memory.starts), hiding
+        )
+        return MemoryWalk(
+            items,
+            categories,
+            torch.from_numpy(rows[row_of_walk]),
+            torch.from_numpy(walks.starts == 0),
+            torch.from_numpy(walks.group),
+            torch.from_numpy(walks.seen),
+        )
+
+    def _hiding(self, purpose: int) -> Hiding:
+        """Return what to hide in this step; another purpose draws otherwise."""
+        seed = (self.options.seed, self.position.step, self._rank, purpose)
+        return Hiding(self.options.unknown_share, np.random.default_rng(seed))
+
+    def _step(self, chosen: Ints, memory: MemoryWalk | None) -> tuple[float, int, int]:
+        """Move the weights once; return click loss, samples and requests."""
+        at = self.position
+        hiding = self._hiding(0)
+        requests, labels = self.tensors.batch(chosen, hiding, walks=True)
+        if self.model.reader.wants_negatives:
+            requests = self.tensors.with_negatives(requests, hiding.rng)
+        kept = torch.from_numpy(hiding.rng.random(len(chosen)) >= self.options.memory_dropout)
+        batch = self.tables.open(Batch(requests, labels, memory, kept)).to(self.device)
+        torch.manual_seed(int(hiding.rng.integers(1 << 62)))
+        losses = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
-        (loss + penalty).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        losses.total.backward()
+        self._clip()
         self.optimiser.step()
+        at.step += 1
+        rate = self.optimiser.param_groups[0]["lr"]
+        for table in self.tables.tables:
+            table.close(rate, at.step)
         self._average()
-        detached = None if state is None else type(state)(*(column.detach() for column in state))
-        self._recent.append((chosen, detached))
-        return float(loss.detach()), len(labels), len(chosen)
+        self._recent.append((chosen, losses.state))
+        return float(losses.click), len(labels), len(chosen)
+
+    def _clip(self) -> None:
+        """Scale all gradients down together where they are large."""
+        gradients = [p.grad for p in self.optimiser.param_groups[0]["params"] if p.grad is not None]
+        gradients += [table.gradient for table in self.tables.tables]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        scale = (_LARGEST_GRADIENT / (norm + 1e-6)).clamp_max(1.0)
+        torch._foreach_mul_(gradients, scale)
 
     def _average(self) -> None:
-        """Move the averaged weights towards the present ones."""
-        self._n_steps += 1
-        share = max(1.0 / self.options.average_over, 1.0 / self._n_steps)
+        """Move the averaged weights, but those of the tables, towards the present ones."""
+        share = max(1.0 / self.options.average_over, 1.0 / self.position.step)
+        averaged, present = _dense(self.averaged), _dense(self.model)
         with torch.no_grad():
-            for average, now in zip(
-                self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
-            ):
-                average.lerp_(now, share)
+            torch._foreach_lerp_(averaged, present, share)
 
     def _settle(self) -> None:
-        """Measure the statistics of Dice anew for the averaged weights, nothing left out.
+        """Make the averaged weights ready: tables caught up, statistics of Dice measured anew.
 
         Those that were averaged along belong to other weights, and to inputs with items and
-        memories dropped.
+        memories left out.
         """
+        for table in self.tables.tables:
+            table.optimiser.catch_up(self.position.step)
         layers = [layer for layer in self.averaged.modules() if isinstance(layer, Dice)]
         usual = [layer.momentum for layer in layers]
-        self.averaged.train()
+        self.averaged.eval()
+        for layer in layers:
+            layer.train()
         with torch.no_grad():
             for k, (chosen, state) in enumerate(self._recent, start=1):
                 for layer in layers:
                     layer.momentum = 1.0 / k
                 present = None if state is None else state.n_events > 0
-                self.averaged(self.tensors.batch(chosen)[0], state, present)
+                batch = self.tensors.batch(chosen)[0].to(self.device)
+                self.averaged(batch, state, present)
         for layer, momentum in zip(layers, usual, strict=True):
             layer.momentum = momentum
         self.averaged.eval()
 
 
-def make_vocabulary(data: PointInTime) -> Vocabulary:
-    """Collect the ids that training may know: its candidates and what its users did before them."""
-    requests = data.requests
-    train = requests.splits == TRAIN
-    items = [requests.items[np.repeat(train, np.diff(requests.starts))]]
-    categories = [requests.categories[np.repeat(train, np.diff(requests.starts))]]
-    for history, positions in (
-        (data.ring, requests.ring_positions),
-        (data.memory, requests.memory_positions),
-    ):
-        seen = np.zeros(len(history.starts) - 1, np.int64)
-        np.maximum.at(seen, requests.users[train], positions[train])
-        number = np.arange(len(history.items)) - np.repeat(
-            history.starts[:-1], np.diff(history.starts)
-        )
-        known = number < np.repeat(seen, np.diff(history.starts))
-        items.append(history.items[known])
-        categories.append(history.categories[known])
-    all_items: NDArray[np.uint64] = np.concatenate(items)
-    return Vocabulary.from_pairs(all_items, np.concatenate(categories))
+def _dense(model: CtrModel) -> list[Tensor]:
+    """Return the tensors of a model that are no tables of ids."""
+    tables = {f"{name}.weight" for name in _TABLES}
+    return [
+        tensor
+        for name, tensor in model.state_dict().items()
+        if name not in tables and tensor.is_floating_point()
+    ]

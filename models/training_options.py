@@ -12,13 +12,14 @@ class TrainingOptions:
         epochs: At most this many passes over the training requests.
         learning_rate: Of Adam in the first epoch.
         decay: Factor of the learning rate from epoch to epoch.
-        embedding_decay: Weight decay (decoupled) of all rows of the embedding tables.
+        row_decay: Decay of the embedding rows of a batch, see ``row_optimiser``.
+        row_regulariser: Rate of the mini-batch aware regulariser of the DIN paper.
         average_over: Steps that the kept weights are averaged over (exponentially).
-        window: Reach of a gradient in a memory, in events.
+        window: Reach of a gradient in a memory, in events; at most twice as far.
         requests_at_once: Requests of a step of the optimiser.
         memory_dropout: Share of requests trained without their memory.
-        unknown_share: Share of items trained as unknown, see ``request_batches.hide``.
-        utilisation_rate: Weight of MIMN's eq 8, on the mean use of the slots.
+        unknown_share: Share of items and users trained as unknown, see ``request_batches.Hiding``.
+        memory_penalty: Weight of the memory's own regulariser; None: the memory's default.
         patience: Epochs without a better validation AUC before the end.
         validation_requests: At most this many are scored after an epoch.
         seed: Of weights, order and dropout.
@@ -27,13 +28,14 @@ class TrainingOptions:
     epochs: int = 6
     learning_rate: float = 3e-3
     decay: float = 0.7
-    embedding_decay: float = 0.01
+    row_decay: float = 0.01
+    row_regulariser: float = 0.0
     average_over: int = 100
     window: int = 20
     requests_at_once: int = 128
     memory_dropout: float = 0.15
     unknown_share: float = 0.1
-    utilisation_rate: float = 0.001
+    memory_penalty: float | None = None
     patience: int = 2
     validation_requests: int = 10_000
     seed: int = 0
@@ -47,10 +49,14 @@ class Progress:
         on_requests: Requests trained.
         on_memories: Requests whose memory was walked to, before they are trained.
         on_validated: Requests scored for validation.
+        on_step: Click loss of a step, by its number from 1.
         on_epoch: An epoch is over.
+        on_part: A part of an epoch is over: the training can be left and taken up again here.
     """
 
     on_requests: Callable[[int], None] = lambda _: None
     on_memories: Callable[[int], None] = lambda _: None
     on_validated: Callable[[int], None] = lambda _: None
+    on_step: Callable[[int, float], None] = lambda _step, _loss: None
     on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _figures: None
+    on_part: Callable[[], None] = lambda: None

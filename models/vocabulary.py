@@ -1,24 +1,69 @@
-"""Ids to rows of the embedding tables, and the category of an item; numpy only.
+"""Ids to rows of the embedding tables, and what is known of an item; numpy only.
 
-Row 0 of every table is the unknown id, so that any id is accepted at serving time.
+Row 0 of every table is the unknown id, so that any id is accepted at serving time. With hash
+buckets an item that came after training has the row of its bucket instead.
 """
 
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.compiled import compiled
+
+Ids = NDArray[np.uint64]
+Rows = NDArray[np.int64]
+
 UNKNOWN_ROW = 0
+#: Buckets of a price: 0 for none, then quarters of a doubling, centred on a price of 1.
+N_PRICES = 64
 
 
-def rows_of(sorted_ids: NDArray[np.uint64], ids: NDArray[np.uint64]) -> NDArray[np.int64]:
+class TableRows(NamedTuple):
+    """Rows of the embedding tables, unknown rows and buckets included."""
+
+    items: int
+    categories: int
+    users: int
+
+
+def rows_of(sorted_ids: Ids, ids: Ids) -> Rows:
     """Return ``1 + position`` of each id in ``sorted_ids``, ``UNKNOWN_ROW`` where it is absent."""
     if not len(sorted_ids):
         return np.zeros(ids.shape, np.int64)
     place = np.searchsorted(sorted_ids, ids)
     place[place == len(sorted_ids)] = 0
     return np.where(sorted_ids[place] == ids, place + 1, UNKNOWN_ROW)
+
+
+def price_buckets(prices: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the bucket of each price: quarters of a doubling; 0 where there is no price."""
+    known = np.isfinite(prices) & (prices > 0)
+    steps = np.round(4 * np.log2(np.where(known, prices, 1.0))) + N_PRICES // 2
+    return np.where(known, np.clip(steps, 1, N_PRICES - 1), 0).astype(np.uint8)
+
+
+@compiled
+def bucket_of(item: np.uint64, n_buckets: int) -> int:
+    """Return the bucket of an item id in [0, n_buckets): the finaliser of SplitMix64."""
+    mixed = np.uint64(item)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed = mixed ^ (mixed >> np.uint64(31))
+    return int(mixed % np.uint64(n_buckets))
+
+
+@compiled
+def _buckets_of(items: Ids, n_buckets: int) -> Rows:
+    buckets = np.empty(items.shape[0], np.int64)
+    for k in range(items.shape[0]):
+        buckets[k] = bucket_of(items[k], n_buckets)
+    return buckets
+
+
+_NO_IDS: Ids = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -29,14 +74,21 @@ class Vocabulary:
         items: Sorted item ids, ``[n_items]``; item ``items[i]`` has row ``i + 1``.
         item_categories: Category id of each item, 0 where it has none, ``[n_items]``.
         categories: Sorted category ids, ``[n_categories]``.
+        users: Sorted user ids, empty when users are not told apart by their id, ``[n_users]``.
+        item_prices: Price bucket of each item, 0 where it is not known, ``[n_items]``; empty: of
+            none.
+        n_buckets: Rows for items that are not in it, by their hash; 0: they share the unknown row.
     """
 
-    items: NDArray[np.uint64]
-    item_categories: NDArray[np.uint64]
-    categories: NDArray[np.uint64]
+    items: Ids
+    item_categories: Ids
+    categories: Ids
+    users: Ids = field(default_factory=_NO_IDS.copy)
+    item_prices: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    n_buckets: int = 0
 
     @classmethod
-    def from_pairs(cls, items: NDArray[np.uint64], categories: NDArray[np.uint64]) -> Self:
+    def from_pairs(cls, items: Ids, categories: Ids) -> Self:
         """Build from item ids and the category seen with each; the last category not 0 wins."""
         order = np.lexsort((np.arange(len(items)), categories != 0, items))
         unique, counts = np.unique(items[order], return_counts=True)
@@ -44,25 +96,67 @@ class Vocabulary:
         last = np.cumsum(counts) - 1
         return cls(unique, categories[order][last], known[known != 0])
 
-    @property
-    def n_item_rows(self) -> int:
-        """Rows of the item table, the unknown row included."""
-        return len(self.items) + 1
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Take the vocabulary out of a bundle's tensors.
+
+        Raises:
+            KeyError: A part is not there.
+        """
+        parts = {name: tensors[_PREFIX + name] for name in _ARRAYS}
+        return cls(**parts, n_buckets=int(tensors[_PREFIX + "n_buckets"][0]))  # type: ignore[arg-type]
+
+    def to_tensors(self) -> dict[str, NDArray[np.generic]]:
+        """Return the vocabulary as tensors of a bundle."""
+        parts = {_PREFIX + name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
+        return parts | {_PREFIX + "n_buckets": np.array([self.n_buckets], np.uint64)}
 
     @property
-    def n_category_rows(self) -> int:
-        """Rows of the category table, the unknown row included."""
-        return len(self.categories) + 1
-
-    def item_rows(self, items: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Return the row of each item."""
-        return rows_of(self.items, items)
-
-    def category_rows(
-        self, items: NDArray[np.uint64], categories: NDArray[np.uint64]
-    ) -> NDArray[np.int64]:
-        """Return the row of each item's category: as given, else as the bundle knows it."""
-        own = np.concatenate((np.zeros(1, np.uint64), self.item_categories))
-        return rows_of(
-            self.categories, np.where(categories != 0, categories, own[self.item_rows(items)])
+    def table_rows(self) -> TableRows:
+        """Rows of the embedding tables."""
+        return TableRows(
+            1 + len(self.items) + self.n_buckets, 1 + len(self.categories), 1 + len(self.users)
         )
+
+    def item_rows(self, items: Ids) -> Rows:
+        """Return the row of each item."""
+        rows = rows_of(self.items, items)
+        if not self.n_buckets:
+            return rows
+        return np.where(rows == UNKNOWN_ROW, self._bucket_rows(items), rows)
+
+    def rows_as_unknown(self, rows: Rows) -> Rows:
+        """Return the rows that known items would have if training had not seen them."""
+        if not self.n_buckets:
+            return np.zeros(rows.shape, np.int64)
+        known = np.clip(rows - 1, 0, max(len(self.items) - 1, 0))
+        inside = (rows != UNKNOWN_ROW) & (rows <= len(self.items))
+        return np.where(inside, self._bucket_rows(self.items[known]), rows)
+
+    def _bucket_rows(self, items: Ids) -> Rows:
+        buckets = _buckets_of(np.ascontiguousarray(items).reshape(-1), self.n_buckets)
+        return 1 + len(self.items) + buckets.reshape(items.shape)
+
+    def categories_of(self, items: Ids, categories: Ids) -> Ids:
+        """Return the category of each item: as given, else as the bundle knows it, else 0."""
+        own = np.concatenate((np.zeros(1, np.uint64), self.item_categories))
+        return np.where(categories != 0, categories, own[rows_of(self.items, items)])
+
+    def category_rows(self, items: Ids, categories: Ids) -> Rows:
+        """Return the row of each item's category: as given, else as the bundle knows it."""
+        return rows_of(self.categories, self.categories_of(items, categories))
+
+    def price_rows(self, items: Ids) -> Rows:
+        """Return the price bucket of each item, 0 where it is not known."""
+        if not len(self.item_prices):
+            return np.zeros(items.shape, np.int64)
+        own = np.concatenate((np.zeros(1, np.uint8), self.item_prices))
+        return own[rows_of(self.items, items)].astype(np.int64)
+
+    def user_rows(self, users: Ids) -> Rows:
+        """Return the row of each user."""
+        return rows_of(self.users, users)
+
+
+_PREFIX = "vocabulary."
+_ARRAYS = ("items", "item_categories", "categories", "users", "item_prices")

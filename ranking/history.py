@@ -4,7 +4,8 @@ Pure. Every way in which a part may be missing has a name here; the answer carri
 metrics count it.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -20,8 +21,10 @@ from interest_center.core.records import (
     Profile,
     decode_memory,
     decode_profile,
+    decode_subsequence,
     memory_head,
 )
+from models.subsequences import Subsequences
 from ranking.messages import RequestEvent
 
 MEMORY_MISMATCH = "memory_mismatch"
@@ -45,6 +48,8 @@ class History:
         watermark: Offset up to which the state was read, None when it was not.
         source: Where the behaviors come from.
         degraded: Why a part is missing, None when none is.
+        subsequences: By category id, the behaviors of the categories that were asked for.
+        n_behaviors: Behaviors that the user ever did, those that the ring has forgotten included.
     """
 
     behaviors: Behaviors
@@ -53,6 +58,8 @@ class History:
     watermark: int | None = None
     source: Source = "none"
     degraded: str | None = None
+    subsequences: Mapping[int, Behaviors] = field(default_factory=dict)
+    n_behaviors: int = 0
 
 
 def no_behaviors() -> Behaviors:
@@ -77,6 +84,7 @@ class HistoryReader:
         self._codes = {name: code for code, name in enumerate(rules.event_types, start=1)}
         self._memory_codes = {self._codes[name] for name in rules.memory_types}
         self._behavior_codes = {self._codes[name] for name in rules.behavior_types}
+        self._subsequence_codes = {self._codes[name] for name in rules.subsequence_types}
 
     def read(self, state: UserState) -> History:
         """Decode the records of one user.
@@ -108,6 +116,11 @@ class HistoryReader:
             watermark=state.watermark,
             source="state",
             degraded=degraded,
+            n_behaviors=sum(profile.type_counts.get(code, 0) for code in self._behavior_codes),
+            subsequences={
+                category: decode_subsequence(record)
+                for category, record in state.subsequences.items()
+            },
         )
 
     def _memory(
@@ -146,15 +159,36 @@ class HistoryReader:
         )
         times = np.array([event.event_time_ms for event in events], np.int64)
         kept = np.flatnonzero(np.isin(codes, list(self._behavior_codes)))
+        n_behaviors = len(kept)
         kept = kept[-self._rules.n_behaviors :]
         remembered = np.isin(codes, list(self._memory_codes))
+        everything = Behaviors(items, categories, codes, times)
         return replace(
             history,
             behaviors=Behaviors(items[kept], categories[kept], codes[kept], times[kept]),
             memory=self._remember(items[remembered], categories[remembered]),
             as_of_ms=events[-1].event_time_ms,
             source="request",
+            subsequences=self._by_category(everything),
+            n_behaviors=n_behaviors,
         )
+
+    def _by_category(self, done: Behaviors) -> dict[int, Behaviors]:
+        """Return the sub-sequences of somebody who did this and nothing else."""
+        kept = np.flatnonzero(np.isin(done.event_type, list(self._subsequence_codes)))
+        starts = np.array([0, len(kept)])
+        found = Subsequences.of(starts, done.category[kept], self._rules)
+        wanted = np.unique(found.categories)
+        who, end = np.zeros(len(wanted), np.int64), np.full(len(wanted), len(kept))
+        first, lengths = found.find(who, wanted, end, self._rules.n_subsequence_behaviors)
+        by_category = {}
+        for category, begin, n in zip(wanted.tolist(), first, lengths, strict=True):
+            at = kept[found.order[begin : begin + n]]
+            if n:
+                by_category[category] = Behaviors(
+                    done.item[at], done.category[at], done.event_type[at], done.event_time_ms[at]
+                )
+        return by_category
 
     def codes_of(self, events: list[RequestEvent]) -> NDArray[np.uint8]:
         """Return the codes of the events' types.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from interest_center.core.errors import BundleError
 from interest_center.core.ids import encode_id
 from models.inputs import RankInputs
+from models.ranker import Ranker
 from ranking.history import History
 from ranking.messages import Candidate, RankAnswer, RankedItem, RankRequest
 
@@ -15,6 +16,32 @@ from ranking.messages import Candidate, RankAnswer, RankedItem, RankRequest
 def category_ids(texts: Sequence[str | None]) -> NDArray[np.uint64]:
     """Return the ids of categories, 0 where there is none."""
     return np.array([0 if text is None else encode_id(text) for text in texts], np.uint64)
+
+
+def candidate_ids(request: RankRequest) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return item and category ids of the candidates."""
+    candidates = request.candidates
+    items = np.array([encode_id(one.item_id) for one in candidates], np.uint64)
+    return items, category_ids([one.category_id for one in candidates])
+
+
+def trigger_ids(request: RankRequest) -> tuple[int, int]:
+    """Return item and category id of the trigger, 0 where there is none."""
+    trigger = request.trigger_item
+    if trigger is None:
+        return 0, 0
+    category = 0 if trigger.category_id is None else encode_id(trigger.category_id)
+    return encode_id(trigger.item_id), category
+
+
+def wanted_categories(request: RankRequest, ranker: Ranker) -> list[int]:
+    """Return the categories whose sub-sequences a model reads of a request's user."""
+    if not ranker.searches:
+        return []
+    categories: list[int] = ranker.wanted_categories(
+        *candidate_ids(request), *trigger_ids(request)
+    ).tolist()
+    return categories
 
 
 def rank_inputs(request: RankRequest, history: History, time_ms: int) -> RankInputs:
@@ -27,23 +54,23 @@ def rank_inputs(request: RankRequest, history: History, time_ms: int) -> RankInp
         history: The user's.
         time_ms: Time to rank for.
     """
-    candidates = request.candidates
-    trigger = request.trigger_item
-    trigger_category = 0
-    if trigger is not None and trigger.category_id is not None:
-        trigger_category = encode_id(trigger.category_id)
+    items, categories = candidate_ids(request)
+    trigger_item, trigger_category = trigger_ids(request)
     return RankInputs(
         behavior_items=history.behaviors.item,
         behavior_categories=history.behaviors.category,
         behavior_types=history.behaviors.event_type,
         behavior_times_ms=history.behaviors.event_time_ms,
         memory=history.memory,
-        candidate_items=np.array([encode_id(one.item_id) for one in candidates], np.uint64),
-        candidate_categories=category_ids([one.category_id for one in candidates]),
+        candidate_items=items,
+        candidate_categories=categories,
         time_ms=time_ms,
         page=request.page,
-        trigger_item=0 if trigger is None else encode_id(trigger.item_id),
+        trigger_item=trigger_item,
         trigger_category=trigger_category,
+        n_behaviors=history.n_behaviors,
+        user=encode_id(request.user_id),
+        subsequences=history.subsequences,
     )
 
 

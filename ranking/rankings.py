@@ -16,7 +16,7 @@ from interest_center.core.messages import UserState
 from models.bundle import Bundle
 from ranking.history import History, HistoryReader, no_behaviors
 from ranking.messages import Candidate, RankAnswer, RankRequest, RequestEvent, decode_request
-from ranking.ranker import answer_of, order, rank_inputs
+from ranking.ranker import answer_of, order, rank_inputs, wanted_categories
 from ranking.state_client import StateClient, StateMissingError
 
 #: Requests that are worked on or wait for it at once; about a second of work with 100 candidates.
@@ -116,7 +116,7 @@ class Rankings:
         # A wrong event type must be refused before the state decides whether events are needed.
         self._reader.codes_of(request.events)
         times.append(time.perf_counter())
-        state = await self._state(request.user_id)
+        state = await self._state(request)
         times.append(time.perf_counter())
         time_ms = self._now_ms() if request.time_ms is None else request.time_ms
         loop = asyncio.get_running_loop()
@@ -124,10 +124,11 @@ class Rankings:
         self._observe(request, done, times)
         return done.answer
 
-    async def _state(self, user_id: str) -> UserState | str:
-        """Return the state of a user, or the reason why there is none."""
+    async def _state(self, request: RankRequest) -> UserState | str:
+        """Return the state of a request's user, or the reason why there is none."""
+        categories = wanted_categories(request, self.bundle.ranker)
         try:
-            return await self._states.read(user_id)
+            return await self._states.read(request.user_id, categories)
         except StateMissingError as error:
             return error.reason
 

@@ -85,25 +85,29 @@ class StateClient:
         """Whether a worker has ever said who owns what."""
         return self.owners.map is not None
 
-    async def read(self, user_id: str) -> UserState:
+    async def read(self, user_id: str, categories: Sequence[int] = ()) -> UserState:
         """Return the state of a user; of an unknown one it is empty.
+
+        Args:
+            user_id: As in the events.
+            categories: Ids of the categories whose sub-sequences are wanted.
 
         Raises:
             StateMissingError: There is no answer within the deadline, or nobody can give one.
         """
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._read(user_id)
+                return await self._read(user_id, categories)
         except TimeoutError as error:
             # A worker that is late may be one that is gone; the next requests should know.
             self.owners.refresh_soon()
             raise StateMissingError("no state within the deadline", STATE_TIMEOUT) from error
 
-    async def _read(self, user_id: str) -> UserState:
+    async def _read(self, user_id: str, categories: Sequence[int]) -> UserState:
         url = self.owners.owner_of(user_id)
         if url is not None:
             try:
-                return await self._ask(url, user_id)
+                return await self._ask(url, user_id, categories)
             except _RefusedError:
                 moved_from = url
             except NO_ANSWER:
@@ -116,12 +120,12 @@ class StateClient:
         if url is None or url == moved_from:
             raise StateMissingError("the owner cannot answer", STATE_UNAVAILABLE)
         try:
-            return await self._ask(url, user_id)
+            return await self._ask(url, user_id, categories)
         except (_RefusedError, *NO_ANSWER) as error:
             raise StateMissingError(f"{url} does not answer: {error}", STATE_UNAVAILABLE) from error
 
-    async def _ask(self, url: str, user_id: str) -> UserState:
-        body = _ENCODER.encode(StatesRequest([user_id], memory=self._memory))
+    async def _ask(self, url: str, user_id: str, categories: Sequence[int]) -> UserState:
+        body = _ENCODER.encode(StatesRequest([user_id], list(categories), self._memory))
         async with self._session.post(url + PATH, data=body) as response:
             content = await response.read()
             if response.status != 200:

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from interest_center.core.ids import encode_id
 from interest_center.core.layout import StateConfig
 from interest_center.core.messages import UserState
-from interest_center.core.records import MEMORY_KIND, PROFILE_KIND, seal
+from interest_center.core.records import (
+    MEMORY_KIND,
+    PROFILE_KIND,
+    SUBSEQUENCE_KIND,
+    seal,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Known:
         served_by: Fingerprint that the worker says it serves.
         type_counts: Applied events by type code; of ``behaviors`` when empty.
         rules: State rules.
+        subsequences: By category id as sent, behaviors of that category, oldest first.
     """
 
     behaviors: list[Did] = field(default_factory=list)
@@ -41,6 +47,7 @@ class Known:
     served_by: int = 0
     type_counts: list[int] = field(default_factory=list)
     rules: StateConfig = field(default_factory=StateConfig)
+    subsequences: dict[str, list[Did]] = field(default_factory=dict)
 
 
 def padded(values: NDArray[np.generic]) -> bytes:
@@ -74,6 +81,17 @@ def memory_record(row: NDArray[np.float32], fingerprint: int, n_events: int) -> 
     return seal(MEMORY_KIND, head + padded(row.astype(np.float32)))
 
 
+def subsequence_record(category: str, done: list[Did]) -> bytes:
+    """Write the behaviors of one category."""
+    head = struct.pack("<QII", encode_id(category), len(done), 0)
+    parts = (
+        np.array([encode_id(one.item_id) for one in done], np.uint64),
+        np.array([one.event_time_ms for one in done], np.int64),
+        np.array([one.event_type for one in done], np.uint8),
+    )
+    return seal(SUBSEQUENCE_KIND, head + b"".join(padded(part) for part in parts))
+
+
 def make_user_state(user_id: str, known: Known, watermark: int = 7) -> UserState:
     """Return a state as the binary multi-get carries it."""
     memory = None
@@ -87,5 +105,9 @@ def make_user_state(user_id: str, known: Known, watermark: int = 7) -> UserState
         memory=memory,
         memory_fingerprint=known.served_by,
         memory_from=0 if known.served_by else None,
+        subsequences={
+            encode_id(category): subsequence_record(category, done)
+            for category, done in known.subsequences.items()
+        },
         state_rules=known.rules.fingerprint,
     )

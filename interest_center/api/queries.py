@@ -26,7 +26,8 @@ from interest_center.core.messages import (
 from interest_center.query import InterestViews
 
 MAX_USERS = 1000
-MAX_CATEGORIES = 64
+#: A ranking may have so many candidates, each of a category of its own.
+MAX_CATEGORIES = 10_000
 READ_THREADS = 2
 #: A copy with new memories may take over during a read, once.
 READS = 2
@@ -58,6 +59,22 @@ def checked_ids(texts: Sequence[str], field: str, most: int) -> Sequence[str]:
     for index, text in enumerate(texts):
         checked_id(text, f"{field}[{index}]")
     return texts
+
+
+def checked_categories(categories: Sequence[int]) -> Sequence[int]:
+    """Return the 64-bit category ids of a request.
+
+    Raises:
+        BadRequestError: There are too many, or one is no id.
+    """
+    if len(categories) > MAX_CATEGORIES:
+        raise BadRequestError(
+            f"at most {MAX_CATEGORIES} ids in one request, got {len(categories)}", "categories"
+        )
+    for index, category in enumerate(categories):
+        if not 0 < category < 1 << 64:
+            raise BadRequestError("no 64-bit id", f"categories[{index}]")
+    return list(dict.fromkeys(categories))
 
 
 class StateQueries:
@@ -200,12 +217,11 @@ class StateQueries:
     async def states(self, request: StatesRequest, forwarded: bool) -> StatesAnswer:
         """Answer the binary multi-get."""
         users = checked_ids(request.users, "users", MAX_USERS)
-        checked_ids(request.categories, "categories", MAX_CATEGORIES)
-        categories = {encode_id(text): text for text in request.categories}
+        categories = checked_categories(request.categories)
 
         async def local(partition: int, some: list[str]) -> list[UserState]:
-            _, read = await self.read(partition, some, list(categories), request.memory)
-            return user_states(read, partition, some, categories, self._directory.views)
+            _, read = await self.read(partition, some, categories, request.memory)
+            return user_states(read, partition, some, self._directory.views)
 
         async def remote(url: str, some: list[str]) -> list[UserState]:
             body = msgspec.msgpack.encode(StatesRequest(some, request.categories, request.memory))
@@ -232,7 +248,6 @@ def user_states(
     read: PartitionRead,
     partition: int,
     users: Sequence[str],
-    categories: dict[int, str],
     views: InterestViews,
 ) -> list[UserState]:
     """Pack what one partition said for the binary multi-get."""
@@ -247,9 +262,7 @@ def user_states(
             memory=state.memory,
             memory_fingerprint=served.fingerprint if served is not None else 0,
             memory_from=read.memory_from,
-            subsequences={
-                categories[category]: record for category, record in state.subsequences.items()
-            },
+            subsequences=dict(state.subsequences),
             state_rules=rules,
         )
         for user, state in zip(users, read.states, strict=True)

@@ -17,12 +17,13 @@ class StatesRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         users: User ids as sent in the events.
-        categories: Category ids whose sub-sequences are wanted of every user.
+        categories: Categories whose sub-sequences are wanted of every user, as 64-bit ids
+            (``core/ids.py``): a bundle knows no others.
         memory: Whether the long-term memory is wanted.
     """
 
     users: list[str]
-    categories: list[str] = []
+    categories: list[int] = []
     memory: bool = True
 
 
@@ -37,7 +38,7 @@ class UserState(msgspec.Struct, frozen=True):
         memory: Memory record, None when there is none that may be read.
         memory_fingerprint: Weights that wrote ``memory``; 0 when this worker keeps no memory.
         memory_from: First offset that ``memory`` has seen, None when there is no memory.
-        subsequences: Sub-sequence record by category id as asked for; categories without one miss.
+        subsequences: Sub-sequence record by category as asked for; categories without one miss.
         state_rules: ``StateConfig.fingerprint`` of the rules that the records follow: a reader with
             other rules would give their codes another meaning.
     """
@@ -49,7 +50,7 @@ class UserState(msgspec.Struct, frozen=True):
     memory: bytes | None = None
     memory_fingerprint: int = 0
     memory_from: int | None = None
-    subsequences: dict[str, bytes] = {}
+    subsequences: dict[int, bytes] = {}
     state_rules: str = ""
 
 

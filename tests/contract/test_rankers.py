@@ -61,11 +61,26 @@ def remembered(history: list[Did], bundle: Bundle) -> NDArray[np.float32] | None
     return reader.complete(reader.read(unknown), supplied(history, bundle)).memory
 
 
+def by_category(history: list[Did]) -> dict[str, list[Did]]:
+    """Return the newest behaviors of each category, as a worker would have kept them."""
+    found: dict[str, list[Did]] = {}
+    for one in history:
+        if one.category_id is not None:
+            found.setdefault(one.category_id, []).append(one)
+    return {category: done[-50:] for category, done in found.items()}
+
+
 def inputs_of(bundle: Bundle, n_behaviors: int = 60, n_memory: int = 90) -> RankInputs:
     """Lay out a request the way the ranking worker does."""
     history = behaviors(n_behaviors)
     fingerprint = bundle.memory_fingerprint
-    known = Known(history, remembered(behaviors(n_memory), bundle), fingerprint, fingerprint)
+    known = Known(
+        history,
+        remembered(behaviors(n_memory), bundle),
+        fingerprint,
+        fingerprint,
+        subsequences=by_category(behaviors(n_memory)),
+    )
     candidates = [
         Candidate(str(i * 7 % 1100 + 1), None if i % 2 else str(i % 70 + 1))
         for i in range(N_CANDIDATES)
@@ -183,8 +198,8 @@ def test_everything_that_a_request_holds_moves_the_scores(bundle: Bundle) -> Non
     inputs = inputs_of(bundle)
     scores = bundle.ranker.score(inputs)
     changes = {
-        "behavior_items": inputs.behavior_items[::-1].copy(),
-        "behavior_categories": inputs.behavior_categories[::-1].copy(),
+        "behavior_items": inputs.behavior_items + np.uint64(1),
+        "behavior_categories": inputs.behavior_categories + np.uint64(1),
         "behavior_types": np.full(60, 7, np.uint8),
         "behavior_times_ms": inputs.behavior_times_ms - 10**9,
         "page": 7,
@@ -195,6 +210,10 @@ def test_everything_that_a_request_holds_moves_the_scores(bundle: Bundle) -> Non
     for name, value in changes.items():
         moved = bundle.ranker.score(replace(inputs, **{name: value}))
         assert np.abs(moved - scores).max() > 1e-5, name
+    reader = bundle.ranker.model.reader
+    moved = bundle.ranker.score(replace(inputs, subsequences={}))
+    searches = reader.searches_trigger or reader.searches_candidates
+    assert (np.abs(moved - scores).max() > 1e-6) == searches
 
 
 def test_the_memory_moves_scores_where_there_is_one(bundle: Bundle) -> None:
@@ -218,7 +237,13 @@ def test_the_memory_moves_scores_where_there_is_one(bundle: Bundle) -> None:
 def test_supplied_events_score_like_the_same_events_pushed(bundle: Bundle) -> None:
     history = behaviors(80)
     fingerprint = bundle.memory_fingerprint
-    known = Known(history, remembered(history, bundle), fingerprint, fingerprint)
+    known = Known(
+        history,
+        remembered(history, bundle),
+        fingerprint,
+        fingerprint,
+        subsequences=by_category([one for one in history if one.event_type < 7]),
+    )
     reader = HistoryReader(bundle.state, bundle.updater)
     request = RankRequest("u1", [Candidate(str(i)) for i in range(1, 50)])
     pushed = reader.read(make_user_state("u1", known))

@@ -8,11 +8,13 @@ import pytest
 import torch
 from reference import din as din_twin
 from reference import mimn as mimn_twin
+from seen import make_seen
 
 from models.bundle import load_bundle, untrained_bundle
 from models.bundle_files import read_manifest, read_tensors
-from models.din import BehaviorBatch, DinReader, SideInputs
+from models.din import DinConfig, DinReader
 from models.mimn_updater import TENSORS
+from models.reading import Behaviors, ReaderInputs
 
 SEED = 7
 
@@ -30,7 +32,7 @@ def unit_weights(reader: DinReader) -> dict[str, Any]:
 def test_din_reader_equals_its_twin() -> None:
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
-    reader = DinReader(6, (8, 5), "paper", SideInputs(n_types=3, n_ages=4, same=True))
+    reader = DinReader(DinConfig((8, 5), n_ages=4), ReaderInputs(dim=6, request_dim=0, n_types=3))
     for parameter in reader.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     lengths = [0, 1, 4]
@@ -38,17 +40,19 @@ def test_din_reader_equals_its_twin() -> None:
     types, ages = rng.integers(0, 4, (3, 4)), rng.integers(0, 4, (3, 4))
     same = rng.integers(0, 2, (3, 4, 2, 2))
     mask = np.arange(4)[None, :] < np.array(lengths)[:, None]
+    behaviors = Behaviors(
+        torch.tensor(keys, dtype=torch.float32),
+        torch.from_numpy(mask),
+        torch.from_numpy(types),
+        torch.from_numpy((2**ages - 1) * 1000),
+    )
+    seen = make_seen(
+        torch.tensor(candidates, dtype=torch.float32),
+        behaviors,
+        same=torch.tensor(same, dtype=torch.float32),
+    )
     with torch.no_grad():
-        found = reader(
-            torch.tensor(candidates, dtype=torch.float32),
-            BehaviorBatch(
-                torch.tensor(keys, dtype=torch.float32),
-                torch.from_numpy(mask),
-                torch.from_numpy(types),
-                torch.from_numpy(ages),
-                torch.tensor(same, dtype=torch.float32),
-            ),
-        ).numpy()
+        found = reader(seen).interest.numpy()
     weights = unit_weights(reader)
     assert reader.type_bias is not None
     assert reader.age_bias is not None

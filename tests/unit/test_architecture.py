@@ -64,7 +64,7 @@ ROOMS = (
         "models",
         "models",
         "interest_center.core models",
-        "torch numpy numba polars safetensors rich click msgspec structlog",
+        "torch numpy numba polars safetensors rich click msgspec structlog tensorboardX matplotlib sklearn",
     ),
     room(
         "streams",

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from models.ctr_metrics import auc, group_auc, log_loss, metrics_of
+from models.ctr_metrics import auc, group_auc, log_loss, metrics_of, relative_improvement
 
 
 def pairs_auc(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -44,3 +44,9 @@ def test_log_loss_is_bounded_for_certain_mistakes() -> None:
     assert set(metrics_of(np.array([1, 0]), np.array([0.9, 0.1]), np.array([1, 1]))) == {
         "auc", "gauc", "log_loss", "n",
     }  # fmt: skip
+
+
+def test_no_better_than_chance_is_no_base() -> None:
+    assert relative_improvement(0.7, 0.6) == pytest.approx(100)
+    assert math.isnan(relative_improvement(0.7, 0.5))
+    assert math.isnan(relative_improvement(0.7, math.nan))

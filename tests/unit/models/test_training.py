@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from interest_center.core.layout import StateConfig
-from models.ctr_model import CtrConfig, default_config
+from models.ctr_config import CtrConfig, default_config
 from models.memory_states import memories_at
+from models.request_batches import Hiding
+from models.request_rows import BehaviorRows
 from models.samples import PointInTime, point_in_time
 from models.tables import NO_PAGE, TEST, TRAIN, VALIDATION, Events, Samples
-from models.training import Trainer, make_vocabulary, updater_of
+from models.training import Trainer, updater_of
 from models.training_options import Progress, TrainingOptions
+from models.training_vocabulary import make_vocabulary
+from models.walks import Walks, walk_memory
 
 STATE = StateConfig()
 OPTIONS = TrainingOptions(
@@ -100,23 +104,32 @@ def test_memory_alone_learns_it_too() -> None:
     assert figures["din+mimn"] > figures["din"] + 0.1
 
 
+def memories_of(trainer: Trainer, chosen: np.ndarray) -> np.ndarray:
+    """Return the memories that requests read, from the scan that serves."""
+    updater = updater_of(trainer.model, trainer.vocabulary)
+    assert updater is not None
+    requests = trainer.data.requests
+    rows = np.empty((len(chosen), updater.row_floats), np.float32)
+    users, positions = requests.users[chosen], requests.memory_positions[chosen]
+    for some, found in memories_at(trainer.data.memory, users, positions, updater):
+        rows[some] = found
+    return rows
+
+
 def test_training_reads_the_memory_that_the_scan_serves(data: PointInTime) -> None:
     """Batch equals streaming: the state at each request's own position, padding and all."""
     trainer = make_trainer(data, "din+mimn", unknown_share=0.0, window=7)
     updater = updater_of(trainer.model, trainer.vocabulary)
     assert updater is not None
     chosen = np.random.default_rng(0).permutation(len(data.requests.users))[:50]
-    rows = dict[int, np.ndarray]()
-    for some, found in memories_at(data, chosen, updater, before=7):
-        rows.update(zip(some.tolist(), found, strict=True))
+    rows, place = trainer._scan(chosen, Progress())
+    walk = trainer._memory_walk(chosen, rows, place)
+    assert len(walk.rows) < len(chosen), "some requests share a walk"
     with torch.no_grad():
-        state, _ = trainer._walk_window(chosen, np.stack([rows[k] for k in chosen.tolist()]))
-    expected = dict[int, np.ndarray]()
-    for some, found in memories_at(data, chosen, updater):
-        expected.update(zip(some.tolist(), found, strict=True))
-    served = trainer.model.memory.state_of(
-        torch.from_numpy(np.stack([expected[k] for k in chosen.tolist()]))
-    )
+        events = trainer.model.embed(walk.items, walk.categories)
+        state = walk_memory(trainer.model.memory, walk, events)
+    expected = memories_of(trainer, chosen)
+    served = trainer.model.memory.state_of(torch.from_numpy(expected))
     for field, a, b in zip(state._fields, state, served, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5, rtol=0, err_msg=field)
     by_hand = updater.initial_row()[None].copy()
@@ -129,7 +142,24 @@ def test_training_reads_the_memory_that_the_scan_serves(data: PointInTime) -> No
         data.memory.items[seen],
         data.memory.categories[seen],
     )
-    np.testing.assert_array_equal(by_hand[0], expected[request])
+    np.testing.assert_array_equal(by_hand[0], expected[0])
+
+
+def test_walks_serve_every_request_at_its_own_position() -> None:
+    users, starts = np.array([3, 1, 3, 1]), np.array([10, 0, 10, 5])
+    walks = Walks.of(users, starts, np.array([12, 4, 17, 5]))
+    index, mask = walks.events(np.array([0, 100, 200, 300, 400]))
+    for user, start, seen, group in zip(users, starts, walks.seen, walks.group, strict=True):
+        first = 100 * user + start
+        assert index[group, :seen].tolist() == list(range(first, first + seen))
+        assert mask[group, :seen].all()
+    assert mask.sum() == walks.lengths.sum() == 7 + 4 + 0
+
+
+def flat(batch: object) -> list[torch.Tensor]:
+    """Return all tensors of a batch."""
+    parts = [part if isinstance(part, BehaviorRows) else (part,) for part in batch]  # type: ignore[attr-defined]
+    return [tensor for part in parts for tensor in part if tensor is not None]
 
 
 def test_what_comes_after_changes_no_training_batch(data: PointInTime) -> None:
@@ -146,7 +176,7 @@ def test_what_comes_after_changes_no_training_batch(data: PointInTime) -> None:
         for source in (data, other):
             trainer = Trainer(source, make_vocabulary(data), make_config(model), OPTIONS)
             batches.append(trainer.tensors.batch(np.array([request]))[0])
-        for a, b in zip(*batches, strict=True):
+        for a, b in zip(*map(flat, batches), strict=True):
             assert torch.equal(a, b)
 
 
@@ -200,15 +230,18 @@ def test_half_of_the_hidden_items_hide_their_category_everywhere(data: PointInTi
     """Candidates, ring and the window of the memory: both unknown rows are met."""
     trainer = make_trainer(data, "din+mimn", unknown_share=0.4)
     chosen = np.arange(len(data.requests.users))
-    batch, _ = trainer.tensors.batch(chosen, 0.4, trainer.rng)
-    ends = data.requests.memory_positions[chosen]
-    begins = np.maximum(ends - 6, 0)
-    items, categories = trainer._events_of(chosen, begins, ends)
-    inside = torch.from_numpy(np.arange(items.shape[1]) < (ends - begins)[:, None])
+    batch, _ = trainer.tensors.batch(chosen, Hiding(0.4, np.random.default_rng(0)))
+    walk = trainer._memory_walk(chosen, *trainer._scan(chosen, Progress()))
+    index, inside = Walks.of(
+        data.requests.users[chosen],
+        trainer._memory_starts(chosen),
+        data.requests.memory_positions[chosen],
+    ).events(data.memory.starts)
+    assert walk.items.shape == index.shape
     for shown in (
         (batch.candidate_items, batch.candidate_categories, batch.candidate_mask),
-        (batch.items, batch.categories, batch.mask),
-        (items, categories, inside),
+        (batch.behaviors.items, batch.behaviors.categories, batch.behaviors.mask),
+        (walk.items, walk.categories, torch.from_numpy(inside)),
     ):
         # Some items are unknown to begin with.
         no_item, no_category, category_alone = shares_of(*shown)
@@ -218,7 +251,7 @@ def test_half_of_the_hidden_items_hide_their_category_everywhere(data: PointInTi
 
 
 def test_both_unknown_rows_are_trained(data: PointInTime) -> None:
-    trainer = make_trainer(data, "din", epochs=1, embedding_decay=0.0)
+    trainer = make_trainer(data, "din", epochs=1, row_decay=0.0)
     tables = (trainer.model.item_table.weight, trainer.model.category_table.weight)
     before = [table[0].detach().clone() for table in tables]
     trainer.train()
@@ -242,7 +275,7 @@ def test_progress_counts_all_the_work(data: PointInTime, model: str) -> None:
             counter("requests"),
             counter("memories"),
             counter("validated"),
-            lambda _epoch, _figures: counter("epochs")(1),
+            on_epoch=lambda _epoch, _figures: counter("epochs")(1),
         )
     )
     n = 2 * len(trainer.train_requests)

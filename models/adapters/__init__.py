@@ -1,0 +1,1 @@
+"""Adapters: public logs as the canonical tables of events and samples."""

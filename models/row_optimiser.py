@@ -1,0 +1,117 @@
+"""Adam for the rows of a batch: an epoch's cost does not grow with the vocabulary.
+
+Moments move when their row is met, as in ``torch.optim.SparseAdam``. Two ways to hold the rows
+down, both decoupled from the moments (as weight decay is in AdamW) and both applied to the rows of
+the batch only:
+
+* plain decay: a row shrinks by ``learning_rate * decay`` whenever it is met;
+* the mini-batch aware regulariser of the DIN paper (Zhou et al. 2018, eq 4-6): it shrinks by
+  ``learning_rate * rate / n_j``, where ``n_j`` is how often id j occurs in all training samples, so
+  that rare ids, which have the least to learn from, are held down most. The paper adds this to the
+  gradient of SGD; here it stands beside Adam's step, whose division by the second moment would undo
+  it. With steps of Adam's size the paper's rate of 0.01 hardly moves a row: the rate has to be
+  larger by about the ratio of the learning rates.
+
+The kept weights are an exponential average of the latest ones. A row that is not met does not move,
+so its average is caught up in one step when it is met again.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_BETAS = (0.9, 0.999)
+_EPSILON = 1e-8
+
+
+@dataclass(frozen=True)
+class RowDecay:
+    """How rows are held down.
+
+    Attributes:
+        decay: Plain decay.
+        rate: Rate of the mini-batch aware regulariser, 0: none.
+        counts: Occurrences ``n_j`` of each row in the training samples, ``[n_rows]``.
+    """
+
+    decay: float
+    rate: float
+    counts: Tensor
+
+    def shares(self, rows: Tensor) -> Tensor:
+        """Return the decay of each row, ``[n]``."""
+        aware = self.rate / self.counts[rows].clamp_min(1.0)
+        return aware + self.decay
+
+
+class RowAdam:
+    """Adam and averaged weights of one table.
+
+    Args:
+        weight: The table, ``[n_rows, dim]``; moved in place.
+        average: Where its average is kept; the same values at the beginning.
+        decay: How its rows are held down.
+        average_over: Steps that the average reaches over.
+    """
+
+    def __init__(self, weight: Tensor, average: Tensor, decay: RowDecay, average_over: int) -> None:
+        self._weight = weight
+        self._average = average
+        self._decay = decay
+        self._average_over = average_over
+        self.state = {
+            "first": torch.zeros_like(weight),
+            "second": torch.zeros_like(weight),
+            "met_at": torch.zeros(len(weight), dtype=torch.int64, device=weight.device),
+            # Sum of log(1 - share of the newest weights) over the steps, by step; grows.
+            "remembered": torch.zeros(2, dtype=torch.float64),
+        }
+
+    def step(self, rows: Tensor, gradient: Tensor, learning_rate: float, step: int) -> None:
+        """Move rows once.
+
+        Args:
+            rows: Distinct rows, ``[n]``.
+            gradient: Of each, ``[n, dim]``.
+            learning_rate: Adam's.
+            step: Number of this step, from 1, the same for all tables.
+        """
+        state = self.state
+        first, second = state["first"][rows], state["second"][rows]
+        first.lerp_(gradient, 1 - _BETAS[0])
+        second.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+        state["first"][rows], state["second"][rows] = first, second
+        old = self._weight[rows]
+        scale = (second / (1 - _BETAS[1] ** step)).sqrt_().add_(_EPSILON)
+        new = old - learning_rate * first / (1 - _BETAS[0] ** step) / scale
+        new -= learning_rate * self._decay.shares(rows).unsqueeze(-1) * old
+        average = self._caught_up(rows, old, step - 1)
+        share = max(1.0 / self._average_over, 1.0 / step)
+        self._average[rows] = average.lerp_(new, share)
+        self._weight[rows] = new
+        state["met_at"][rows] = step
+
+    def catch_up(self, step: int) -> None:
+        """Bring the average of every row up to a step; a pass over the table, for once an epoch."""
+        rows = torch.arange(len(self._weight), device=self._weight.device)
+        self._average.copy_(self._caught_up(rows, self._weight, step))
+        self.state["met_at"].fill_(step)
+
+    def _caught_up(self, rows: Tensor, still: Tensor, step: int) -> Tensor:
+        """Return the average of rows that have not moved since they were met."""
+        remembered = self._remembered(step)
+        met_at = self.state["met_at"][rows].cpu()
+        kept = torch.exp(remembered[step] - remembered[met_at])
+        return still + (self._average[rows] - still) * kept.to(still).unsqueeze(-1)
+
+    def _remembered(self, step: int) -> Tensor:
+        """Return the sums of logarithms up to a step at least."""
+        sums = self.state["remembered"]
+        if len(sums) <= step:
+            steps = torch.arange(len(sums), 2 * step + 2, dtype=torch.float64)
+            # A share of 1 forgets everything; its logarithm would be no number.
+            shares = (1.0 / steps).clamp(1.0 / self._average_over, 1.0 - 1e-12)
+            sums = torch.cat((sums, sums[-1] + torch.log1p(-shares).cumsum(0)))
+            self.state["remembered"] = sums
+        return sums

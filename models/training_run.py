@@ -1,0 +1,178 @@
+"""One training from tables to a bundle: bars, logs, and a state to take it up again."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from tensorboardX import SummaryWriter
+
+from interest_center.core.layout import StateConfig
+from models.bundle import Bundle, TrainingRecord, load_bundle, save_bundle
+from models.bundle_files import writing
+from models.ctr_config import CtrConfig
+from models.ctr_model import weights_of
+from models.evaluate import make_progress
+from models.training import Trained, Trainer
+from models.training_options import Progress, TrainingOptions
+from models.training_state import resume_training, save_training, state_path
+from models.training_tables import TrainingData
+from models.training_vocabulary import make_vocabulary
+
+LOGS = "logs"
+_SECONDS_BETWEEN_STATES = 30.0
+_STEPS_BETWEEN_LOSSES = 20
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What to train, how, and where to.
+
+    Attributes:
+        config: Parts and sizes of the model.
+        options: How to train.
+        device: ``cpu``, ``cuda``, ...
+        directory: Of the bundle.
+        leads: Whether this process tells and writes; of several processes one does.
+    """
+
+    config: CtrConfig
+    options: TrainingOptions
+    device: str
+    directory: Path
+    leads: bool = True
+
+
+def identity_of(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
+    """Return what makes a training this one, JSON-able."""
+    return {
+        "model": asdict(plan.config),
+        "options": asdict(plan.options),
+        "data": data.fingerprint,
+        "device": plan.device,
+    }
+
+
+def _tell(plan: TrainingPlan, trainer: Trainer, data: TrainingData, console: Console) -> None:
+    """Say what will be trained on."""
+    counts, joined = data.counts, trainer.data
+    n_train = int(np.diff(joined.requests.starts)[trainer.train_requests].sum())
+    console.print(
+        f"{plan.config.name}, seed {plan.options.seed}: {n_train:,} training samples of "
+        f"{len(joined.ring.starts) - 1:,} users, {len(joined.ring.items):,} behaviors, "
+        f"{len(trainer.vocabulary.items):,} items"
+    )
+    console.print(
+        f"{counts['n_samples_without_history']:,} of all {counts['n_samples']:,} samples have no "
+        f"event of their user before them; events left out: {counts['n_duplicate_events']:,} with "
+        f"an id seen before, {counts['n_late_events']:,} late"
+    )
+    if counts["n_excluded"]:
+        console.print(f"{counts['n_excluded']:,} training samples are of excluded days: left out")
+
+
+class _Keeper:
+    """Writes the state of a training every so often, between its parts."""
+
+    def __init__(self, trainer: Trainer, directory: Path, identity: dict[str, Any]) -> None:
+        self._trainer, self._directory, self._identity = trainer, directory, identity
+        self._kept_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Write the state if the last one is old."""
+        if time.monotonic() - self._kept_at >= _SECONDS_BETWEEN_STATES:
+            save_training(self._trainer, self._directory, self._identity)
+            self._kept_at = time.monotonic()
+
+
+def _train(
+    plan: TrainingPlan, trainer: Trainer, identity: dict[str, Any], console: Console
+) -> tuple[Trained, float]:
+    """Train with progress bars and logs; return the result and its seconds."""
+    options, began = plan.options, time.perf_counter()
+    n_train, n_validation = len(trainer.train_requests), len(trainer.validation_requests)
+    keeper = _Keeper(trainer, plan.directory, identity)
+    done = trainer.position
+    logs = plan.directory / LOGS
+    with make_progress() as bar, closing(SummaryWriter(str(logs), flush_secs=10)) as log:
+
+        def counter(name: str, n_requests: int) -> Callable[[int], None]:
+            share = done.epoch / options.epochs
+            total = n_requests * options.epochs
+            task = bar.add_task(name, total=total, completed=int(total * share))
+            return lambda k: bar.advance(task, k)
+
+        def on_step(step: int, loss: float) -> None:
+            if step % _STEPS_BETWEEN_LOSSES == 0:
+                log.add_scalar("train/click_loss", loss, step)
+
+        def on_epoch(epoch: int, figures: dict[str, float]) -> None:
+            bar.console.print(
+                f"epoch {epoch + 1}: train log loss {figures['train_log_loss']:.4f}, "
+                f"validation AUC {figures['auc']:.4f}, log loss {figures['log_loss']:.4f}"
+            )
+            for name in ("auc", "gauc", "log_loss"):
+                log.add_scalar(f"validation/{name}", figures[name], trainer.position.step)
+
+        progress = Progress(on_step=on_step, on_epoch=on_epoch, on_part=keeper.keep)
+        if trainer.model.memory is not None:
+            progress = replace(progress, on_memories=counter("memories walked", n_train))
+        progress = replace(
+            progress,
+            on_requests=counter("requests trained", n_train),
+            on_validated=counter("requests validated", n_validation),
+        )
+        trained = trainer.train(progress)
+        # Training may stop before its last epoch: what was done is then all there was to do.
+        for task in bar.tasks:
+            bar.update(task.id, total=task.completed)
+    seconds = time.perf_counter() - began
+    console.print(f"kept epoch {trained.best + 1} of {len(trained.epochs)}, {seconds:.0f} s")
+    return trained, seconds
+
+
+def train_bundle(plan: TrainingPlan, data: TrainingData, state: StateConfig) -> Bundle | None:
+    """Train a model and write its bundle; a training that was left there is taken up.
+
+    Returns:
+        The bundle as loaded again; None in a process that does not lead.
+
+    Raises:
+        ConfigurationError: The directory cannot be written to, or holds another training.
+    """
+    console = Console(stderr=True, quiet=not plan.leads)
+    # Found out now and not after an hour of training.
+    with writing(plan.directory), TemporaryFile(dir=plan.directory):
+        pass
+    vocabulary = make_vocabulary(data.joined, plan.config, data.prices)
+    trainer = Trainer(data.joined, vocabulary, plan.config, plan.options, plan.device)
+    _tell(plan, trainer, data, console)
+    identity = identity_of(plan, data)
+    if resume_training(trainer, plan.directory, identity):
+        at = trainer.position
+        console.print(f"taken up where it was left: epoch {at.epoch + 1}, step {at.step:,}")
+    if not plan.leads:
+        trainer.train()
+        return None
+    trained, seconds = _train(plan, trainer, identity, console)
+    figures = {
+        "validation": trained.epochs[trained.best],
+        "epochs": trained.epochs,
+        "training_seconds": round(seconds, 1),
+    }
+    about = {**data.files, **data.counts, "options": asdict(plan.options)}
+    save_bundle(
+        plan.directory,
+        plan.config.to_dict(),
+        state,
+        trainer.vocabulary,
+        weights_of(trained.model),
+        TrainingRecord(metrics=figures, trained_on=about),
+    )
+    state_path(plan.directory).unlink(missing_ok=True)
+    return load_bundle(plan.directory)
