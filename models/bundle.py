@@ -29,7 +29,7 @@ from models.bundle_files import (
     writing,
 )
 from models.ctr_config import CtrConfig, default_config
-from models.mimn_updater import fingerprint_of
+from models.fingerprint import fingerprint_of
 from models.registry import load_class, memory_model
 from models.vocabulary import Vocabulary
 

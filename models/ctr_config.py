@@ -27,6 +27,8 @@ class CtrConfig:
         item_dim: Width of an item embedding.
         category_dim: Width of a category embedding.
         user_dim: Width of a user embedding, 0: users are not told apart by their id.
+        factor_dim: Width of the factors of a factorisation of user and item that is added to the
+            logit, 0: none.
         time_dim: Width of the embeddings of hour and of weekday (UTC), 0: none.
         price_dim: Width of the embedding of a candidate's price bucket, 0: none.
         n_pages: Page numbers told apart, higher ones count as the last, 0: none.
@@ -54,6 +56,7 @@ class CtrConfig:
     item_dim: int = 16
     category_dim: int = 16
     user_dim: int = 0
+    factor_dim: int = 0
     time_dim: int = 0
     price_dim: int = 0
     n_pages: int = 10
@@ -94,6 +97,11 @@ class CtrConfig:
     def dim(self) -> int:
         """Width of an event and of a candidate."""
         return self.item_dim + self.category_dim
+
+    @property
+    def knows_users(self) -> bool:
+        """Whether users are told apart by their id."""
+        return self.user_dim > 0 or self.factor_dim > 0
 
     @property
     def page_dim(self) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.ctr_config import CtrConfig
+from models.factorisation import Factorisation
 from models.id_table import IdTable
 from models.layers import Perceptron
 from models.reading import Behaviors, Reader, ReaderInputs, Seen, age_buckets
@@ -58,6 +59,7 @@ class CtrModel(nn.Module):
         if config.typed and config.n_types:
             self.type_scale = nn.Parameter(torch.zeros(config.n_types + 1, config.dim))
             self.type_shift = nn.Parameter(torch.zeros(config.n_types + 1, config.dim))
+        self.factors = Factorisation(rows, config.factor_dim) if config.factor_dim else None
         found = reader_model(config.reader)
         self.reader: Reader = load_class(found.module)(
             load_class(found.config)(**config.reader_config),
@@ -82,6 +84,19 @@ class CtrModel(nn.Module):
         if config.trigger == "input":
             width += 2 * config.dim + 1
         self.mlp = Perceptron(width, config.mlp_hidden, config.activation, config.dropout)
+
+    @property
+    def id_tables(self) -> dict[str, list[str]]:
+        """Names of the tables of ids, by what they are tables of."""
+        found: dict[str, list[str]] = {
+            "items": ["item_table"], "categories": ["category_table"], "users": []
+        }  # fmt: skip
+        if self.user_table is not None:
+            found["users"].append("user_table")
+        if self.factors is not None:
+            for kind, names in found.items():
+                names.append(f"factors.{kind}")
+        return found
 
     def embed(self, items: Tensor, categories: Tensor) -> Tensor:
         """Return the embeddings of (item, category) rows, ``[..., dim]``."""
@@ -114,6 +129,10 @@ class CtrModel(nn.Module):
             parts.append(seen.trigger.unsqueeze(1) * candidates)
         parts.append(torch.cat(shared, -1).unsqueeze(1).expand(-1, n, -1))
         logits = self.mlp(torch.cat(parts, -1)[batch.candidate_mask]).squeeze(-1)
+        if self.factors is not None:
+            items, categories = batch.candidate_items, batch.candidate_categories
+            added = self.factors(batch.users, items, categories)
+            logits = logits + added[batch.candidate_mask]
         if reading.logits is not None:
             logits = logits + reading.logits[batch.candidate_mask]
         return Scored(logits, reading.loss)
@@ -128,12 +147,14 @@ class CtrModel(nn.Module):
         walk = self._optional(batch.walk)
         return Seen(
             candidates=candidates,
+            candidate_mask=batch.candidate_mask,
             behaviors=self._windows(batch, walk),
             walk=walk,
             walk_at=batch.walk_at,
             request=self._request(batch, candidates),
             trigger=self.embed(batch.triggers, batch.trigger_categories) * flag,
             has_trigger=batch.trigger_mask,
+            same_category_as_trigger=_of_trigger_category(batch),
             same=self._same(batch, candidates),
             trigger_behaviors=self._optional(batch.trigger_behaviors),
             found=self._optional(batch.found),
@@ -198,6 +219,13 @@ class CtrModel(nn.Module):
         kinds = nn.functional.one_hot(own.types, self.config.n_types + 1).to(torch.float32)
         shares = (kinds * own.mask.unsqueeze(-1)).sum(1) / lengths.clamp_min(1).unsqueeze(1)
         return [idle_table(idle), shares]
+
+
+def _of_trigger_category(batch: RequestBatch) -> Tensor:
+    """Tell which candidates are of the trigger's category, ``[s, n]``."""
+    known = batch.trigger_mask & (batch.trigger_categories != UNKNOWN_ROW)
+    same = batch.candidate_categories == batch.trigger_categories.unsqueeze(1)
+    return same & known.unsqueeze(1)
 
 
 def _table(n_rows: int, dim: int) -> nn.Embedding | None:

@@ -25,7 +25,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
+from models.layers import weighted_sums
+from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets, lag_buckets
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
 
@@ -37,12 +38,20 @@ class ActivationUnit(nn.Module):
         dim: Width D of keys and queries.
         hidden: Widths of the two hidden layers.
         weighting: ``paper`` (no softmax), ``softmax``, or ``scaled_softmax`` (scores / sqrt(D)).
+        activation: Of the hidden layers.
     """
 
-    def __init__(self, dim: int, hidden: tuple[int, int], weighting: Weighting = "paper") -> None:
+    def __init__(
+        self,
+        dim: int,
+        hidden: tuple[int, int],
+        weighting: Weighting = "paper",
+        activation: Literal["sigmoid", "relu"] = "sigmoid",
+    ) -> None:
         super().__init__()
         self.dim = dim
         self.weighting = weighting
+        self._activate = torch.relu_ if activation == "relu" else torch.sigmoid_
         self.first = nn.Linear(4 * dim, hidden[0])
         self.second = nn.Linear(hidden[0], hidden[1])
         self.third = nn.Linear(hidden[1], 1)
@@ -69,7 +78,7 @@ class ActivationUnit(nn.Module):
             ``[batch, n, D]``.
         """
         weights = self.weights(queries, keys, mask, bias, pairs)
-        return torch.bmm(weights.transpose(1, 2), keys)
+        return weighted_sums(weights, keys)
 
     def weights(
         self,
@@ -114,7 +123,7 @@ class ActivationUnit(nn.Module):
         if pairs is not None:
             facts, rows = pairs
             layer = torch.addmm(layer.flatten(0, 2), facts.flatten(0, 2), rows).view(layer.shape)
-        layer = self.second(layer.sigmoid_()).sigmoid_()
+        layer = self._activate(self.second(self._activate(layer)))
         scores: Tensor = self.third(layer).squeeze(-1)
         return scores
 
@@ -128,16 +137,20 @@ class DinConfig:
         weighting: See ``ActivationUnit``.
         types: Whether a behavior's event type enters the unit; belongs to no paper, as the next.
         n_ages: Buckets of a behavior's age that enter the unit, 0: none.
+        n_lags: Buckets of a behavior's place counted from the newest, 0: none.
         same: Whether the unit is told which behaviors are of the candidate's item and category.
         product: Whether v_U(A) * v_A is returned beside v_U(A).
+        mass: Whether the sum of the activation weights is returned too.
     """
 
     hidden: tuple[int, int] = (36, 16)
     weighting: Weighting = "paper"
     types: bool = True
     n_ages: int = 24
+    n_lags: int = 16
     same: bool = True
     product: bool = True
+    mass: bool = True
 
 
 class DinReader(Reader):
@@ -161,7 +174,8 @@ class DinReader(Reader):
         n_types = inputs.n_types if config.types else 0
         self.type_bias = nn.Embedding(n_types + 1, hidden[0]) if n_types else None
         self.age_bias = nn.Embedding(config.n_ages, hidden[0]) if config.n_ages else None
-        for table in (self.type_bias, self.age_bias):
+        self.lag_bias = nn.Embedding(config.n_lags, hidden[0]) if config.n_lags else None
+        for table in (self.type_bias, self.age_bias, self.lag_bias):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.1)
         self.same_bias = nn.Parameter(torch.randn(2, hidden[0]) * 0.1) if config.same else None
@@ -172,15 +186,19 @@ class DinReader(Reader):
     @property
     def interest_dim(self) -> int:
         """Width of the attended sum, its product with the candidate, and the trigger's sum."""
-        return self.dim * (1 + self.config.product + (self.trigger_unit is not None))
+        config = self.config
+        return self.dim * (1 + config.product + (self.trigger_unit is not None)) + config.mass
 
     def forward(self, seen: Seen) -> Reading:
         """Attend the behaviors with each candidate, and with the trigger."""
         behaviors, candidates = seen.behaviors, seen.candidates
         bias, pairs = self._bias(behaviors), self._pairs(seen)
-        parts = [self.unit(candidates, behaviors.keys, behaviors.mask, bias, pairs)]
+        weights = self.unit.weights(candidates, behaviors.keys, behaviors.mask, bias, pairs)
+        parts = [weighted_sums(weights, behaviors.keys)]
         if self.config.product:
             parts.append(parts[0] * candidates)
+        if self.config.mass:
+            parts.append(weights.sum(1).unsqueeze(-1))
         if self.trigger_unit is not None:
             query = seen.trigger.unsqueeze(1)
             attended = self.trigger_unit(query, behaviors.keys, behaviors.mask, bias)
@@ -201,6 +219,8 @@ class DinReader(Reader):
             terms.append(self.type_bias(behaviors.types))
         if self.age_bias is not None:
             terms.append(self.age_bias(age_buckets(behaviors.ages_ms, self.config.n_ages)))
+        if self.lag_bias is not None:
+            terms.append(self.lag_bias(lag_buckets(behaviors.mask, self.config.n_lags)))
         return sum(terms[1:], terms[0]) if terms else None
 
     def _pairs(self, seen: Seen) -> tuple[Tensor, Tensor] | None:

@@ -3,6 +3,9 @@
 Row vectors multiply matrices from the left throughout (``x @ w + b``).
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +46,50 @@ def erase_add(memory: Tensor, weights: Tensor, erase: Tensor, add: Tensor) -> Te
     """
     where = weights.unsqueeze(-1)
     return memory * (1 - where * erase.unsqueeze(-2)) + where * add.unsqueeze(-2)
+
+
+def masked_softmax(scores: Tensor, real: Tensor, dim: int) -> Tensor:
+    """Return the softmax over what is real, 0 elsewhere; all 0 where nothing is.
+
+    Args:
+        scores: Any shape.
+        real: True where a score counts; broadcast to the scores.
+        dim: Dimension to sum over.
+    """
+    # The least finite number, not -inf: a row without anything real stays a number.
+    lowest = torch.finfo(scores.dtype).min
+    return torch.softmax(scores.masked_fill(~real, lowest), dim) * real
+
+
+def split_rows(rows: Tensor, row_dtype: np.dtype[np.void]) -> list[Tensor]:
+    """Split stored rows into their fields, in order.
+
+    Args:
+        rows: ``[n, row_floats]``.
+        row_dtype: Named fields, all float32.
+
+    Returns:
+        Each field with its own shape, ``[n, ...]``.
+    """
+    assert row_dtype.names is not None
+    shapes = [row_dtype[name].shape for name in row_dtype.names]
+    parts = torch.split(rows, [math.prod(shape) for shape in shapes], -1)
+    return [part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def weighted_sums(weights: Tensor, keys: Tensor) -> Tensor:
+    """Return the sum of the keys by each query's weights, ``[batch, n, D]``.
+
+    Args:
+        weights: ``[batch, t, n]``.
+        keys: ``[batch, t, D]``.
+    """
+    sums = torch.bmm(weights.transpose(1, 2), keys)
+    if sums.requires_grad:
+        # What is concatenated has its gradient scattered, and products of scattered matrices go one
+        # by one: thirty times as slow with one candidate a request.
+        sums.register_hook(Tensor.contiguous)
+    return sums
 
 
 class GruCell(nn.Module):
@@ -138,3 +185,12 @@ class Perceptron(nn.Sequential):
             input_dim = width
         layers.append(nn.Linear(input_dim, 1))
         super().__init__(*layers)
+
+
+def relu_layers(input_dim: int, hidden: tuple[int, ...]) -> nn.Sequential:
+    """Return fully connected layers of these widths with relu after each."""
+    layers: list[nn.Module] = []
+    for width in hidden:
+        layers += [nn.Linear(input_dim, width), nn.ReLU()]
+        input_dim = width
+    return nn.Sequential(*layers)

@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 
 from models.din import ActivationUnit
-from models.layers import GruCell, cosine_similarity, erase_add
+from models.layers import GruCell, cosine_similarity, erase_add, split_rows
 from models.mimn_state import MimnConfig, Utilisation
 
 _DIAGONAL = 1.0
@@ -98,6 +98,9 @@ class Mimn(nn.Module):
         config: Sizes.
     """
 
+    #: Weight of ``regulariser`` in training, where none is given.
+    default_penalty = 0.001
+
     def __init__(self, config: MimnConfig) -> None:
         super().__init__()
         self.config = config
@@ -136,24 +139,7 @@ class Mimn(nn.Module):
 
     def state_of(self, rows: Tensor) -> MimnState:
         """Split stored rows ``[batch, row_floats]`` into their fields."""
-        c, n = self.config, rows.shape[0]
-        sizes = [
-            c.n_slots * c.slot_dim,
-            c.controller_dim,
-            c.slot_dim,
-            c.n_slots * c.channel_dim,
-            c.n_slots,
-            1,
-        ]
-        memory, hidden, read, channels, usage, count = torch.split(rows, sizes, -1)
-        return MimnState(
-            memory.reshape(n, c.n_slots, -1),
-            hidden,
-            read,
-            channels.reshape(n, c.n_slots, -1),
-            usage,
-            count.squeeze(-1),
-        )
+        return MimnState(*split_rows(rows, self.config.row_dtype))
 
     def fresh_where(self, fresh: Tensor, state: MimnState) -> MimnState:
         """Return the state with the learned first memory where ``fresh [batch]``: it trains."""
@@ -205,9 +191,6 @@ class Mimn(nn.Module):
     def regulariser(self, state: MimnState, rate: float) -> Tensor:
         """Return eq 8 on the mean use of the slots: lambda is ``rate / n_events**2``."""
         return utilisation_loss(state.usage, rate)
-
-    #: Weight of ``regulariser`` in training, where none is given.
-    default_penalty = 0.001
 
     @property
     def interest_dim(self) -> int:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.compiled import compiled, compiled_fastmath
+from models.memory_config import MAX_COUNT
 from models.scan_kernels import (
     F32,
+    EventTables,
     accumulate,
     dot,
+    event_rows,
     gru_step,
-    row_of,
     sigmoid_in_place,
     softmax_in_place,
     tanh_in_place,
@@ -26,7 +28,7 @@ from models.scan_kernels import (
 _EPSILON = np.float32(1e-8)
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
-_MAX_COUNT = np.float32(2**24)
+_MAX_COUNT = np.float32(MAX_COUNT)
 _TRANSFER_MATRIX, _ELEMENTWISE, _RENORMALISED, _OFF = range(4)
 
 
@@ -36,11 +38,7 @@ class ScanWeights(NamedTuple):
     D is the width of a slot, H of the controller, C of a channel, m the number of slots.
 
     Attributes:
-        item_ids: Sorted item ids of the vocabulary.
-        item_categories: Category id of each, 0 where it has none.
-        category_ids: Sorted category ids.
-        item_table: ``[n_items + 1, item_dim]``, row 0 for unknown ids.
-        category_table: ``[n_categories + 1, category_dim]``.
+        tables: Ids and embeddings.
         initial_memory: ``[m, D]``.
         controller_gates: Reset and keep gate from (event, last read, hidden), ``[2 D + H, 2 H]``.
         controller_gates_bias: ``[2 H]``.
@@ -55,11 +53,7 @@ class ScanWeights(NamedTuple):
         channel_candidate_bias: ``[C]``.
     """
 
-    item_ids: NDArray[np.uint64]
-    item_categories: NDArray[np.uint64]
-    category_ids: NDArray[np.uint64]
-    item_table: F32
-    category_table: F32
+    tables: EventTables
     initial_memory: F32
     controller_gates: F32
     controller_gates_bias: F32
@@ -167,7 +161,7 @@ def scan_events(
     m, d = w.initial_memory.shape
     n_hidden = w.controller_candidate_bias.shape[0]
     n_channel = w.channel_candidate_bias.shape[0]
-    item_dim = w.item_table.shape[1]
+    item_dim = w.tables.item_table.shape[1]
     controller = (
         w.controller_gates,
         w.controller_gates_bias,
@@ -196,12 +190,9 @@ def scan_events(
         last_read, channels = row[b:c], row[c:e].reshape(m, n_channel)
         usage = row[e : e + m]
 
-        item = row_of(w.item_ids, items[k])
-        category = categories[k]
-        if category == 0 and item > 0:
-            category = w.item_categories[item - 1]
-        event[:item_dim] = w.item_table[item]
-        event[item_dim:] = w.category_table[row_of(w.category_ids, category)]
+        item, category = event_rows(items[k], categories[k], w.tables)
+        event[:item_dim] = w.tables.item_table[item]
+        event[item_dim:] = w.tables.category_table[category]
 
         gru_step((event, last_read), hidden, controller, gates, candidate)
         heads[:] = w.heads_bias

@@ -1,12 +1,13 @@
 """What a MIMN keeps of a user: its sizes, its row of named float32 fields; numpy only."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.errors import BundleError
+from models.memory_config import MemoryConfig
 
 Utilisation = Literal["transfer_matrix", "elementwise", "elementwise_renormalised", "off"]
 UTILISATIONS: tuple[Utilisation, ...] = (
@@ -18,12 +19,10 @@ UTILISATIONS: tuple[Utilisation, ...] = (
 
 
 @dataclass(frozen=True)
-class MimnConfig:
+class MimnConfig(MemoryConfig):
     """Sizes of a MIMN and the reading of its ambiguous equation.
 
     Attributes:
-        item_dim: Width of an item embedding.
-        category_dim: Width of a category embedding; a slot is as wide as both together.
         n_slots: Memory slots m.
         controller_dim: Width of the controller's hidden state.
         channel_dim: Width of a channel of the memory induction unit.
@@ -31,8 +30,6 @@ class MimnConfig:
         utilisation: How the transfer matrix of eq 6 acts on the write weights.
     """
 
-    item_dim: int = 16
-    category_dim: int = 16
     n_slots: int = 4
     controller_dim: int = 32
     channel_dim: int = 32
@@ -47,19 +44,10 @@ class MimnConfig:
                 f"{self.n_top_channels} top channels do not fit {self.n_slots} memory slots"
             )
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from a manifest's values."""
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values for a manifest."""
-        return asdict(self)
-
     @property
     def slot_dim(self) -> int:
-        """Width of an event and of a memory slot (D)."""
-        return self.item_dim + self.category_dim
+        """Width of a memory slot (D): that of an event."""
+        return self.event_dim
 
     @property
     def row_dtype(self) -> np.dtype[np.void]:
@@ -79,15 +67,6 @@ class MimnConfig:
                 ("n_events", "<f4"),
             ]
         )
-
-    @property
-    def row_floats(self) -> int:
-        """Float32 values of a row."""
-        return self.row_dtype.itemsize // 4
-
-    def fields_of(self, rows: NDArray[np.float32]) -> NDArray[np.void]:
-        """View rows ``[..., row_floats]`` by the names of their fields, ``[...]``."""
-        return np.ascontiguousarray(rows).view(self.row_dtype)[..., 0]
 
     def initial_row(self, initial_memory: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the row of a user without events: the learned first memory, all else 0."""

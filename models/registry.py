@@ -49,10 +49,19 @@ class MemoryModel:
 #: Readers of ids.
 READERS = {
     "din": ReaderModel("models.din:DinConfig", "models.din:DinReader", "optional"),
+    "sim": ReaderModel("models.sim:SimConfig", "models.sim:SimReader"),
+    "dihn": ReaderModel("models.dihn:DihnConfig", "models.dihn:DihnReader", "own"),
+    "dian": ReaderModel("models.dian:DianConfig", "models.dian:DianReader", "own"),
+    "dei2n": ReaderModel("models.dei2n:Dei2nConfig", "models.dei2n:Dei2nReader", "own"),
 }
 
 #: Keepers of memory.
 MEMORIES = {
+    "hpmn": MemoryModel(
+        config="models.hpmn_state:HpmnConfig",
+        module="models.hpmn:Hpmn",
+        updater="models.hpmn_updater:HpmnUpdater",
+    ),
     "mimn": MemoryModel(
         config="models.mimn_state:MimnConfig",
         module="models.mimn:Mimn",

@@ -223,7 +223,8 @@ def slot_plot(values: Floats, name: str, label: str) -> str:
 def memory_plots(memories: Memories) -> list[str]:
     """Draw what a memory tells of its slots."""
     plots = []
-    if memories.slot_use is not None:
+    # Where periods say when a slot is written, its use follows from them.
+    if memories.slot_use is not None and memories.periods is None:
         plots.append(slot_plot(memories.slot_use, "slot-use", "mean write weight"))
     spans = memories.slot_spans_ms
     if spans is not None and np.isfinite(spans).any():

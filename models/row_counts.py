@@ -8,7 +8,7 @@ from models.samples import Ints
 
 
 def row_counts(tensors: RequestTensors, requests: Ints, config: CtrConfig) -> dict[str, Ints]:
-    """Return occurrences of each row of the tables, ``[n_rows]`` each, by the tables' names.
+    """Return occurrences of each row of the tables, ``[n_rows]`` each, by what they are rows of.
 
     A sample's occurrences are its candidate and the behaviors that its reader sees; a request of
     several candidates counts its behaviors once, because a step reads them once.
@@ -31,11 +31,11 @@ def row_counts(tensors: RequestTensors, requests: Ints, config: CtrConfig) -> di
     seen = np.cumsum(edges)[:-1]
     shown, done = tensors.candidate_rows, tensors.ring_rows
     return {
-        "item_table": np.bincount(shown.items[candidates], minlength=n_rows.items)
+        "items": np.bincount(shown.items[candidates], minlength=n_rows.items)
         + np.bincount(done.items, seen, n_rows.items).astype(np.int64),
-        "category_table": np.bincount(shown.categories[candidates], minlength=n_rows.categories)
+        "categories": np.bincount(shown.categories[candidates], minlength=n_rows.categories)
         + np.bincount(done.categories, seen, n_rows.categories).astype(np.int64),
-        "user_table": np.bincount(
+        "users": np.bincount(
             tensors.vocabulary.user_rows(data.user_ids)[asked.users[requests]],
             minlength=n_rows.users,
         ),

@@ -64,8 +64,6 @@ class RowAdam:
             "first": torch.zeros_like(weight),
             "second": torch.zeros_like(weight),
             "met_at": torch.zeros(len(weight), dtype=torch.int64, device=weight.device),
-            # Sum of log(1 - share of the newest weights) over the steps, by step; grows.
-            "remembered": torch.zeros(2, dtype=torch.float64),
         }
 
     def step(self, rows: Tensor, gradient: Tensor, learning_rate: float, step: int) -> None:
@@ -99,19 +97,12 @@ class RowAdam:
         self.state["met_at"].fill_(step)
 
     def _caught_up(self, rows: Tensor, still: Tensor, step: int) -> Tensor:
-        """Return the average of rows that have not moved since they were met."""
-        remembered = self._remembered(step)
-        met_at = self.state["met_at"][rows].cpu()
-        kept = torch.exp(remembered[step] - remembered[met_at])
-        return still + (self._average[rows] - still) * kept.to(still).unsqueeze(-1)
+        """Return the average of rows that have not moved since they were met.
 
-    def _remembered(self, step: int) -> Tensor:
-        """Return the sums of logarithms up to a step at least."""
-        sums = self.state["remembered"]
-        if len(sums) <= step:
-            steps = torch.arange(len(sums), 2 * step + 2, dtype=torch.float64)
-            # A share of 1 forgets everything; its logarithm would be no number.
-            shares = (1.0 / steps).clamp(1.0 / self._average_over, 1.0 - 1e-12)
-            sums = torch.cat((sums, sums[-1] + torch.log1p(-shares).cumsum(0)))
-            self.state["remembered"] = sums
-        return sums
+        A step ``s`` keeps ``1 - 1 / min(s, average_over)`` of what the average was, so that steps
+        up to ``average_over`` multiply to a plain ratio and the later ones to a power.
+        """
+        reach, met_at = self._average_over, self.state["met_at"][rows]
+        kept = met_at.clamp_max(reach).double() / max(1, min(step, reach))
+        kept *= (1 - 1 / reach) ** (max(step, reach) - met_at.clamp_min(reach)).double()
+        return still + (self._average[rows] - still) * kept.to(still).unsqueeze(-1)

@@ -3,16 +3,37 @@
 fastmath allows reassociated sums, so that loops vectorise; inputs are finite by contract.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.compiled import compiled, compiled_fastmath
+from models.vocabulary import bucket_of
 
 F32 = NDArray[np.float32]
 
 _ONE = np.float32(1)
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0)
+
+
+class EventTables(NamedTuple):
+    """What turns an event's ids into its embedding.
+
+    Attributes:
+        item_ids: Sorted item ids of the vocabulary.
+        item_categories: Category id of each, 0 where it has none.
+        category_ids: Sorted category ids.
+        item_table: ``[1 + n_items + n_buckets, item_dim]``, row 0 for unknown ids.
+        category_table: ``[1 + n_categories, category_dim]``.
+    """
+
+    item_ids: NDArray[np.uint64]
+    item_categories: NDArray[np.uint64]
+    category_ids: NDArray[np.uint64]
+    item_table: F32
+    category_table: F32
 
 
 @compiled
@@ -28,6 +49,26 @@ def row_of(sorted_ids: NDArray[np.uint64], wanted: np.uint64) -> int:
     if low < sorted_ids.shape[0] and sorted_ids[low] == wanted:
         return low + 1
     return 0
+
+
+@compiled
+def event_rows(item: np.uint64, category: np.uint64, tables: EventTables) -> tuple[int, int]:
+    """Return the rows of an event's item and category, as ``Vocabulary`` does.
+
+    Args:
+        item: Item id.
+        category: Category id, 0 for the one that the item is known by.
+        tables: Ids and tables.
+    """
+    item_row = row_of(tables.item_ids, item)
+    if item_row == 0:
+        n_known = 1 + tables.item_ids.shape[0]
+        n_buckets = tables.item_table.shape[0] - n_known
+        if n_buckets > 0:
+            item_row = n_known + bucket_of(item, n_buckets)
+    elif category == 0:
+        category = tables.item_categories[item_row - 1]
+    return item_row, row_of(tables.category_ids, category)
 
 
 @compiled_fastmath

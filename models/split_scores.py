@@ -191,13 +191,15 @@ def split_samples(data: PointInTime, samples: Samples, split: str) -> SplitSampl
 def score(
     bundle: Bundle,
     data: PointInTime,
-    chosen: Ints,
+    split: str,
     updater: MemoryUpdater | None,
     on_requests: OnRequests | None = None,
 ) -> Floats:
-    """Return the probabilities of the candidates of requests, in the order of the sample table."""
+    """Return the probabilities of a split's samples, in the order of the sample table."""
     model = bundle.ranker.model
     tensors = RequestTensors(data, bundle.vocabulary, model.config)
+    # Which samples make a request may differ between joins of one log, the samples do not.
+    chosen = np.flatnonzero(data.requests.splits == SPLITS.index(split))
     index, probabilities = predict(model, tensors, chosen, updater, on_requests)
     return probabilities[np.argsort(data.requests.rows[index])]
 
@@ -225,20 +227,20 @@ def score_split(
     """
     data = join(bundle.state, 0)
     shown = split_samples(data, samples, split)
-    own = score(bundle, data, shown.requests, bundle.updater, on_requests)
+    own = score(bundle, data, split, bundle.updater, on_requests)
     without = None
     if bundle.updater is not None:
-        without = score(bundle, data, shown.requests, None, on_requests)
+        without = score(bundle, data, split, None, on_requests)
     others = {
-        name: score(base, join(base.state, 0), shown.requests, base.updater, on_requests)
+        name: score(base, join(base.state, 0), split, base.updater, on_requests)
         for name, base in besides.bases.items()
     }
     stale = []
     for lag_ms in besides.lags_ms:
         older = join(bundle.state, lag_ms)
-        scores = score(bundle, older, shown.requests, bundle.updater, on_requests)
-        missed = shown.history_lengths - older.requests.ring_positions[shown.owners]
-        stale.append(StaleScores(lag_ms, scores, missed))
+        scores = score(bundle, older, split, bundle.updater, on_requests)
+        seen = split_samples(older, samples, split).history_lengths
+        stale.append(StaleScores(lag_ms, scores, shown.history_lengths - seen))
     counted = count_baseline_scores(samples)
     return SplitScores(
         model=bundle.name,

@@ -44,13 +44,13 @@ from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
 from models.training_options import Progress, TrainingOptions
 from models.training_order import Grouping, epoch_parts
-from models.training_step import Batch, LossModule, Renumbering, TableInTraining
+from models.training_step import Batch, LossModule, Renumbering, TablesInTraining
 from models.vocabulary import Vocabulary
 from models.walks import MemoryWalk, Walks
 
 _SETTLING_BATCHES = 40
 _LARGEST_GRADIENT = 5.0
-_TABLES = ("item_table", "category_table", "user_table")
+_DAY_MS = 86_400_000
 
 
 @dataclass
@@ -89,6 +89,19 @@ class Position:
     losses: tuple[float, int] = (0.0, 0)
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
+
+
+def sample_weights(
+    data: PointInTime, trained: Ints, options: TrainingOptions
+) -> NDArray[np.float32]:
+    """Return what each request's samples count in training, ``[n_requests]``; 1 on average."""
+    times = data.requests.times_ms
+    if not options.half_life_days or not len(trained):
+        return np.ones(len(times), np.float32)
+    ages = (times[trained].max() - times) / (options.half_life_days * _DAY_MS)
+    lowest = options.oldest_weight
+    weights = lowest + (1 - lowest) * 0.5 ** np.maximum(ages, 0)
+    return np.asarray(weights / weights[trained].mean(), np.float32)
 
 
 def updater_of(model: CtrModel, vocabulary: Vocabulary) -> MemoryUpdater | None:
@@ -133,6 +146,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self._recent: deque[tuple[Ints, Any]] = deque(maxlen=_SETTLING_BATCHES)
         self.train_requests = np.flatnonzero(data.requests.splits == TRAIN)
+        self._weights = torch.from_numpy(sample_weights(data, self.train_requests, options))
         self.tables = self._tables(config)
         dense = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(dense, lr=options.learning_rate, weight_decay=0.0)
@@ -141,7 +155,7 @@ class Trainer:
         self._rank, self._world = 0, 1
         if dist.is_initialized():
             self._rank, self._world = dist.get_rank(), dist.get_world_size()
-            tables = [f"model.{name}.weight" for name in _TABLES]
+            tables = [f"model.{name}" for name in _table_names(self.model)]
             # The tables are the same everywhere and stay so: all apply the gathered gradients.
             parallel: Any = nn.parallel.DistributedDataParallel
             parallel._set_params_and_buffers_to_ignore_for_model(loss, tables)
@@ -154,14 +168,18 @@ class Trainer:
         counts = row_counts(self.tensors, self.train_requests, config)
         options = self.options
 
-        def table(name: str) -> TableInTraining:
+        def kind(name: str, decay: float) -> TablesInTraining:
             own = torch.from_numpy(counts[name]).to(self.device, torch.float32)
-            decay = RowDecay(options.row_decay, options.row_regulariser, own)
-            trained, average = getattr(self.model, name), getattr(self.averaged, name)
-            return TableInTraining(trained, average, decay, options)
+            pairs = [
+                (self.model.get_submodule(table), self.averaged.get_submodule(table))
+                for table in self.model.id_tables[name]
+            ]
+            rows = RowDecay(decay, options.row_regulariser, own)
+            return TablesInTraining(pairs, rows, options)  # type: ignore[arg-type]
 
-        users = table("user_table") if config.user_dim else None
-        return Renumbering(table("item_table"), table("category_table"), users)
+        users = kind("users", options.user_decay) if config.knows_users else None
+        items, categories = (kind(name, options.row_decay) for name in ("items", "categories"))
+        return Renumbering(items, categories, users)
 
     def train(self, progress: Progress | None = None) -> Trained:
         """Train until validation no longer improves; keep the best epoch."""
@@ -304,7 +322,8 @@ class Trainer:
         if self.model.reader.wants_negatives:
             requests = self.tensors.with_negatives(requests, hiding.rng)
         kept = torch.from_numpy(hiding.rng.random(len(chosen)) >= self.options.memory_dropout)
-        batch = self.tables.open(Batch(requests, labels, memory, kept)).to(self.device)
+        weights = self._weights[chosen].repeat_interleave(requests.candidate_mask.sum(1))
+        batch = self.tables.open(Batch(requests, labels, weights, memory, kept)).to(self.device)
         torch.manual_seed(int(hiding.rng.integers(1 << 62)))
         losses = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -313,8 +332,8 @@ class Trainer:
         self.optimiser.step()
         at.step += 1
         rate = self.optimiser.param_groups[0]["lr"]
-        for table in self.tables.tables:
-            table.close(rate, at.step)
+        for kind in self.tables.kinds:
+            kind.close(rate, at.step)
         self._average()
         self._recent.append((chosen, losses.state))
         return float(losses.click), len(labels), len(chosen)
@@ -322,7 +341,7 @@ class Trainer:
     def _clip(self) -> None:
         """Scale all gradients down together where they are large."""
         gradients = [p.grad for p in self.optimiser.param_groups[0]["params"] if p.grad is not None]
-        gradients += [table.gradient for table in self.tables.tables]
+        gradients += [gradient for kind in self.tables.kinds for gradient in kind.gradients]
         norm = torch.nn.utils.get_total_norm(gradients)
         scale = (_LARGEST_GRADIENT / (norm + 1e-6)).clamp_max(1.0)
         torch._foreach_mul_(gradients, scale)
@@ -340,8 +359,8 @@ class Trainer:
         Those that were averaged along belong to other weights, and to inputs with items and
         memories left out.
         """
-        for table in self.tables.tables:
-            table.optimiser.catch_up(self.position.step)
+        for optimiser in self.tables.optimisers:
+            optimiser.catch_up(self.position.step)
         layers = [layer for layer in self.averaged.modules() if isinstance(layer, Dice)]
         usual = [layer.momentum for layer in layers]
         self.averaged.eval()
@@ -359,9 +378,14 @@ class Trainer:
         self.averaged.eval()
 
 
+def _table_names(model: CtrModel) -> set[str]:
+    """Return the names of the weights of all tables of ids."""
+    return {f"{name}.weight" for names in model.id_tables.values() for name in names}
+
+
 def _dense(model: CtrModel) -> list[Tensor]:
     """Return the tensors of a model that are no tables of ids."""
-    tables = {f"{name}.weight" for name in _TABLES}
+    tables = _table_names(model)
     return [
         tensor
         for name, tensor in model.state_dict().items()

@@ -12,8 +12,12 @@ class TrainingOptions:
         epochs: At most this many passes over the training requests.
         learning_rate: Of Adam in the first epoch.
         decay: Factor of the learning rate from epoch to epoch.
-        row_decay: Decay of the embedding rows of a batch, see ``row_optimiser``.
+        row_decay: Decay of the rows of items and categories of a batch, see ``row_optimiser``.
+        user_decay: Decay of the rows of users.
         row_regulariser: Rate of the mini-batch aware regulariser of the DIN paper.
+        half_life_days: Age, before the last training sample, at which a sample counts half of what
+            it may lose; 0: all count alike. What is asked of a model lies after its training.
+        oldest_weight: What the oldest samples still count, beside 1 for the newest.
         average_over: Steps that the kept weights are averaged over (exponentially).
         window: Reach of a gradient in a memory, in events; at most twice as far.
         requests_at_once: Requests of a step of the optimiser.
@@ -29,7 +33,10 @@ class TrainingOptions:
     learning_rate: float = 3e-3
     decay: float = 0.7
     row_decay: float = 0.01
+    user_decay: float = 0.1
     row_regulariser: float = 0.0
+    half_life_days: float = 0.0
+    oldest_weight: float = 0.2
     average_over: int = 100
     window: int = 20
     requests_at_once: int = 128

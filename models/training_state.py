@@ -49,7 +49,7 @@ def save_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -
             "averaged": trainer.averaged.state_dict(),
             "best": trainer.best,
             "optimiser": trainer.optimiser.state_dict(),
-            "tables": [table.optimiser.state for table in trainer.tables.tables],
+            "tables": [optimiser.state for optimiser in trainer.tables.optimisers],
         },
         content,
     )
@@ -93,7 +93,7 @@ def _restore(trainer: Trainer, left: dict[str, Any]) -> None:
     trainer.averaged.load_state_dict(left["averaged"])
     trainer.best = left["best"]
     trainer.optimiser.load_state_dict(left["optimiser"])
-    for table, state in zip(trainer.tables.tables, left["tables"], strict=True):
-        table.optimiser.state = state
+    for optimiser, state in zip(trainer.tables.optimisers, left["tables"], strict=True):
+        optimiser.state = state
     position = json.loads(left["position"])
     trainer.position = Position(**{**position, "losses": tuple(position["losses"])})

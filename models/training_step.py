@@ -17,14 +17,13 @@ from models.row_optimiser import RowAdam, RowDecay
 from models.training_options import TrainingOptions
 from models.walks import MemoryWalk, walk_memory
 
-_LARGEST_GRADIENT = 5.0
-
 
 class Batch(NamedTuple):
     """What a step is made of."""
 
     requests: RequestBatch
     labels: Tensor  # [n_candidates]
+    weights: Tensor  # [n_candidates] what each sample counts
     memory: MemoryWalk | None  # None without a memory
     kept: Tensor  # [s] bool: whether the request may read its memory
 
@@ -32,7 +31,11 @@ class Batch(NamedTuple):
         """Return the batch on a device."""
         memory = None if self.memory is None else self.memory.to(device)
         return type(self)(
-            self.requests.to(device), self.labels.to(device), memory, self.kept.to(device)
+            self.requests.to(device),
+            self.labels.to(device),
+            self.weights.to(device),
+            memory,
+            self.kept.to(device),
         )
 
 
@@ -65,7 +68,9 @@ class LossModule(nn.Module):
             state = walk_memory(model.memory, walk, model.embed(walk.items, walk.categories))
             present = batch.kept & (state.n_events > 0)
         scored = model(batch.requests, state, present)
-        click = nn.functional.binary_cross_entropy_with_logits(scored.logits, batch.labels)
+        click = nn.functional.binary_cross_entropy_with_logits(
+            scored.logits, batch.labels, batch.weights
+        )
         total = click if scored.loss is None else click + scored.loss
         if state is not None:
             rate = self._memory_penalty
@@ -76,48 +81,61 @@ class LossModule(nn.Module):
         return Losses(total, click.detach(), state)
 
 
-class TableInTraining:
-    """One embedding table of ids, its window of rows and its optimiser.
+class TablesInTraining:
+    """The tables of one kind of id, their window of rows and their optimisers.
 
     Args:
-        table: The table.
-        average: The table that its average is kept in.
-        decay: How its rows are held down.
+        tables: Each table and the one that its average is kept in; equally many rows.
+        decay: How their rows are held down.
         options: How to train.
     """
 
     def __init__(
-        self, table: IdTable, average: IdTable, decay: RowDecay, options: TrainingOptions
+        self,
+        tables: list[tuple[IdTable, IdTable]],
+        decay: RowDecay,
+        options: TrainingOptions,
     ) -> None:
-        self.table = table
-        table.weight.requires_grad_(False)
-        average.weight.requires_grad_(False)
-        self.optimiser = RowAdam(table.weight, average.weight, decay, options.average_over)
-        self._window = RowWindow(len(table.weight))
+        self._tables = [table for table, _ in tables]
+        self.optimisers = []
+        for table, average in tables:
+            table.weight.requires_grad_(False)
+            average.weight.requires_grad_(False)
+            weights = (table.weight, average.weight)
+            self.optimisers.append(RowAdam(*weights, decay, options.average_over))
+        self._window = RowWindow(len(self._tables[0].weight))
         self._rows = torch.zeros(0, dtype=torch.int64)
 
     def open(self, columns: list[Tensor]) -> list[Tensor]:
-        """Take the rows that a batch names out of the table; return the columns renumbered."""
+        """Take the rows that a batch names out of the tables; return the columns renumbered."""
         rows, renumbered = self._window.renumber(columns)
-        self._rows = torch.from_numpy(rows).to(self.table.weight.device)
-        self.table.active = self.table.weight[self._rows].requires_grad_()
+        self._rows = torch.from_numpy(rows).to(self._tables[0].weight.device)
+        for table in self._tables:
+            table.active = table.weight[self._rows].requires_grad_()
         return renumbered
 
     @property
-    def gradient(self) -> Tensor:
-        """Gradient of the rows taken out, ``[n, dim]``."""
-        assert self.table.active is not None
-        if self.table.active.grad is None:
-            self.table.active.grad = torch.zeros_like(self.table.active)
-        return self.table.active.grad
+    def gradients(self) -> list[Tensor]:
+        """Gradient of the rows taken out of each table, ``[n, dim]``."""
+        found = []
+        for table in self._tables:
+            assert table.active is not None
+            if table.active.grad is None:
+                table.active.grad = torch.zeros_like(table.active)
+            found.append(table.active.grad)
+        return found
 
     def close(self, learning_rate: float, step: int) -> None:
         """Move the rows."""
-        rows, gradient = self._rows, self.gradient
-        self.table.active = None
-        if dist.is_initialized():
-            rows, gradient = _gathered(rows, gradient)
-        self.optimiser.step(rows, gradient, learning_rate, step)
+        gradients = self.gradients
+        for table, optimiser, gradient in zip(
+            self._tables, self.optimisers, gradients, strict=True
+        ):
+            table.active = None
+            rows, own = self._rows, gradient
+            if dist.is_initialized():
+                rows, own = _gathered(rows, own)
+            optimiser.step(rows, own, learning_rate, step)
 
 
 def _gathered(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,21 +160,26 @@ class Renumbering:
     """The tables of a model in training, and how a batch names their rows.
 
     Args:
-        items: The item table.
-        categories: The category table.
-        users: The user table, None when users are not told apart.
+        items: Tables of items.
+        categories: Tables of categories.
+        users: Tables of users, None when users are not told apart.
     """
 
     def __init__(
-        self, items: TableInTraining, categories: TableInTraining, users: TableInTraining | None
+        self, items: TablesInTraining, categories: TablesInTraining, users: TablesInTraining | None
     ) -> None:
         self.items, self.categories, self.users = items, categories, users
 
     @property
-    def tables(self) -> list[TableInTraining]:
-        """All tables."""
+    def kinds(self) -> list[TablesInTraining]:
+        """The tables of each kind of id."""
         own = [self.items, self.categories]
         return own if self.users is None else [*own, self.users]
+
+    @property
+    def optimisers(self) -> list[RowAdam]:
+        """The optimisers of all tables."""
+        return [optimiser for kind in self.kinds for optimiser in kind.optimisers]
 
     def open(self, batch: Batch) -> Batch:
         """Take the rows of a batch out of all tables; return the batch renumbered."""

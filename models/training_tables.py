@@ -117,7 +117,7 @@ def _without(samples: Samples, tables: TrainingTables) -> Samples:
 
 
 def _prices(events: Events, samples: Samples) -> Prices | None:
-    """Return all prices in the order of time, those of samples that training may not see left out."""
+    """Return all prices in the order of time, but those that training may not see."""
     parts = []
     if events.prices is not None:
         seen = samples.times_ms[samples.splits == TRAIN].max(initial=0)

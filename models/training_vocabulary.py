@@ -45,7 +45,9 @@ def make_vocabulary(
     vocabulary = Vocabulary.from_pairs(all_items, np.concatenate(categories))
     if config is None:
         return vocabulary
-    users = data.user_ids[np.unique(requests.users[train])] if config.user_dim else vocabulary.users
+    users = (
+        data.user_ids[np.unique(requests.users[train])] if config.knows_users else vocabulary.users
+    )
     buckets = vocabulary.item_prices
     if config.price_dim and prices is not None:
         buckets = _item_prices(vocabulary, *prices)

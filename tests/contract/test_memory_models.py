@@ -1,85 +1,38 @@
 """Every long-term memory of the registry x every check that a memory passes."""
 
-import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import copy
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from memories import (
+    SEED,
+    Subject,
+    embeddings,
+    fresh_rows,
+    make_stream,
+    make_subject,
+    walk_twin,
+)
 
 from interest_center.core.protocols import MemoryUpdater
-from models.bundle import Bundle, load_bundle, load_updater, untrained_bundle
-from models.bundle_files import read_manifest, read_tensors
+from models.bundle import load_bundle, load_updater, untrained_bundle
 from models.registry import MEMORIES
-
-SEED = 20240611
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One memory model: as the worker, the trainer and the twin see the same weights."""
-
-    name: str
-    directory: Path
-    updater: MemoryUpdater
-    bundle: Bundle
-    twin: ModuleType
-    weights: dict[str, Any]
+from models.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module", params=sorted(MEMORIES))
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    directory = tmp_path_factory.mktemp("bundle")
-    untrained_bundle(directory, model=f"din+{request.param}", seed=SEED)
-    updater = load_updater(directory)
-    assert updater is not None
-    tensors = importlib.import_module(f"models.{request.param}_updater").TENSORS
-    found = read_tensors(directory, read_manifest(directory))
-    return Subject(
-        name=request.param,
-        directory=directory,
-        updater=updater,
-        bundle=load_bundle(directory),
-        twin=importlib.import_module(f"reference.{request.param}"),
-        weights={field: found[name].astype(np.float64).tolist() for field, name in tensors.items()},
-    )
-
-
-def make_stream(n_events: int, n_users: int, seed: int = SEED) -> tuple[Any, Any, Any]:
-    """Row indices, items and categories; some items unknown, some categories absent."""
-    rng = np.random.default_rng(seed)
-    users = rng.integers(0, n_users, n_events)
-    items = rng.integers(1, 1300, n_events).astype(np.uint64)
-    categories = rng.integers(0, 60, n_events).astype(np.uint64)
-    return users, items, categories
-
-
-def fresh_rows(updater: MemoryUpdater, n_users: int) -> np.ndarray:
-    return np.tile(updater.initial_row(), (n_users, 1))
+    return make_subject(request.param, tmp_path_factory.mktemp("bundle"))
 
 
 def run(updater: MemoryUpdater, stream: tuple[Any, Any, Any], n_users: int) -> np.ndarray:
     rows = fresh_rows(updater, n_users)
     updater.update_many(rows, *stream)
     return rows
-
-
-def embeddings(
-    subject: Subject, items: np.ndarray, categories: np.ndarray
-) -> Iterator[list[float]]:
-    """What the twin gets of each event: looked up here with dictionaries, not by the product."""
-    item_rows = {item: item for item in range(1, 1001)}
-    category_rows = {category: category for category in range(1, 51)}
-    for item, category in zip(items.tolist(), categories.tolist(), strict=True):
-        known = category or (item % 50 + 1 if item in item_rows else 0)
-        yield (
-            subject.weights["item_table"][item_rows.get(item, 0)]
-            + subject.weights["category_table"][category_rows.get(known, 0)]
-        )
 
 
 def test_batch_equals_loop(subject: Subject) -> None:
@@ -171,7 +124,7 @@ def test_no_events_change_nothing(subject: Subject) -> None:
 
 @pytest.mark.parametrize(("n_events", "seed"), [(1, 1), (40, 2), (600, 3)])
 def test_equals_the_numpy_twin(subject: Subject, n_events: int, seed: int) -> None:
-    """Within 1e-4 of a float64 loop; where the top channel is a near tie, the product's choice."""
+    """Within 1e-4 of a float64 loop, which follows the product where two choices are as right."""
     _, items, categories = make_stream(n_events, 1, seed)
     rows = fresh_rows(subject.updater, 1)
     state = subject.twin.initial_state(subject.weights)
@@ -179,44 +132,33 @@ def test_equals_the_numpy_twin(subject: Subject, n_events: int, seed: int) -> No
         before = rows[0].copy()
         now = slice(k, k + 1)
         subject.updater.update_many(rows, np.zeros(1, np.int64), items[now], categories[now])
-        chosen = subject.twin.moved_channels(before, rows[0], subject.weights)
-        state = subject.twin.step(state, x, subject.weights, chosen=chosen)
+        choices = subject.twin.choices_of(before, rows[0], subject.weights)
+        state = subject.twin.step(state, x, subject.weights, **choices)
         if k % 50 == 0:
             np.testing.assert_allclose(rows[0], subject.twin.row(state), atol=1e-4, rtol=0)
     np.testing.assert_allclose(rows[0], subject.twin.row(state), atol=1e-4, rtol=0)
-
-
-def test_slots_do_not_become_one(subject: Subject) -> None:
-    """With equal slots the choice of a channel is rounding noise, and all hold what one does."""
-    _, items, categories = make_stream(600, 1, 4)
-    state = subject.twin.initial_state(subject.weights)
-    for x in embeddings(subject, items, categories):
-        state = subject.twin.step(state, x, subject.weights)
-    assert np.mean(np.array(state.margins[100:]) < 1e-5) < 0.01
-    slots = np.array(state.memory)
-    distances = np.linalg.norm(slots[:, None] - slots[None], axis=-1)
-    assert distances[np.triu_indices(len(slots), 1)].min() > 0.1
 
 
 def test_the_twin_comparison_can_fail(subject: Subject) -> None:
     _, items, categories = make_stream(12, 1)
     rows = run(subject.updater, (np.zeros(12, np.int64), items, categories), 1)
     for wrong in (items[[0, 2, 1, *range(3, 12)]], items[:-1], np.append(items, items[-1])):
-        state = subject.twin.initial_state(subject.weights)
-        for x in embeddings(subject, wrong, np.resize(categories, len(wrong))):
-            state = subject.twin.step(state, x, subject.weights)
+        state = walk_twin(subject, wrong, np.resize(categories, len(wrong)))
         assert np.abs(rows[0] - subject.twin.row(state)).max() > 1e-3
 
 
 def test_equals_the_torch_module(subject: Subject) -> None:
-    """The module that trains gives the rows that the scan serves."""
+    """The module that trains gives the rows that the scan serves, from wherever users are."""
     n_users, length = 6, 80
+    rows = fresh_rows(subject.updater, n_users)
+    subject.updater.update_many(rows, *make_stream(50, n_users - 1))
+    counts = subject.updater.config.fields_of(rows)["n_events"]
+    assert len(set(counts.tolist())) > 3, "users are at events of different numbers"
     _, items, categories = make_stream(n_users * length, n_users)
     model = subject.bundle.ranker.model
     known = subject.bundle.vocabulary
-    rows = fresh_rows(subject.updater, n_users)
     with torch.no_grad():
-        state = model.memory.initial_state(n_users)
+        state = model.memory.state_of(torch.from_numpy(rows.copy()))
         for t in range(length):
             now = slice(t * n_users, (t + 1) * n_users)
             subject.updater.update_many(rows, np.arange(n_users), items[now], categories[now])
@@ -230,14 +172,86 @@ def test_equals_the_torch_module(subject: Subject) -> None:
         np.testing.assert_allclose(served, trained, atol=1e-4, rtol=0, err_msg=field)
 
 
+def test_the_module_begins_where_the_scan_begins(subject: Subject) -> None:
+    memory = subject.bundle.ranker.model.memory
+    begun = memory.initial_state(3)
+    stored = memory.state_of(torch.from_numpy(fresh_rows(subject.updater, 3)))
+    fresh = memory.fresh_where(torch.tensor([True, False, True]), stored)
+    for field, one, other, third in zip(begun._fields, begun, stored, fresh, strict=True):
+        np.testing.assert_array_equal(one.detach(), other, err_msg=field)
+        np.testing.assert_array_equal(one.detach(), third.detach(), err_msg=field)
+
+
+@pytest.mark.parametrize("n_events", [0, 1, 60])
+def test_read_equals_the_numpy_twin(subject: Subject, n_events: int) -> None:
+    """What a candidate reads from a row that the scan wrote."""
+    _, items, categories = make_stream(n_events, 1)
+    rows = run(subject.updater, (np.zeros(n_events, np.int64), items, categories), 1)
+    state = walk_twin(subject, items, categories)
+    memory = subject.bundle.ranker.model.memory
+    candidates = np.array([3, 999], np.uint64)
+    queries = list(embeddings(subject, candidates, np.zeros(2, np.uint64)))
+    with torch.no_grad():
+        stored = memory.state_of(torch.from_numpy(rows))
+        found = memory.read(stored, torch.tensor([queries], dtype=torch.float32))[0].numpy()
+    for query, one in zip(queries, found, strict=True):
+        expected = subject.twin.candidate_read(state, query, subject.weights)
+        np.testing.assert_allclose(one, expected, atol=1e-4, rtol=0)
+
+
+def test_gradients_are_finite_for_users_of_any_length(subject: Subject) -> None:
+    """Without events, with one, and with many; of what is read and of the regulariser."""
+    rows = fresh_rows(subject.updater, 3)
+    subject.updater.update_many(rows, np.repeat([1, 2], [1, 40]), *make_stream(41, 1)[1:])
+    memory = copy.deepcopy(subject.bundle.ranker.model.memory).requires_grad_()
+    state = memory.state_of(torch.from_numpy(rows))
+    state = memory.fresh_where(torch.tensor([True, False, False]), state)
+    event = torch.randn(3, 1, memory.config.event_dim, requires_grad=True)
+    assert memory.default_penalty > 0
+    moved = memory.step(state, event[:, 0])
+    interest = memory.interest(moved, event)
+    assert interest.shape == (3, 1, memory.interest_dim)
+    loss = interest.sum() + memory.regulariser(moved, 1.0) + memory.regulariser(state, 1.0)
+    parameters = [event, *memory.parameters()]
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    assert found[0] is not None
+    assert all(torch.isfinite(gradient).all() for gradient in found if gradient is not None)
+
+
+def test_items_after_training_have_the_rows_of_their_buckets(
+    subject: Subject, tmp_path: Path
+) -> None:
+    items = np.arange(1, 1001, dtype=np.uint64)
+    vocabulary = replace(Vocabulary.from_pairs(items, items % 50 + 1), n_buckets=7)
+    untrained_bundle(tmp_path, f"din+{subject.name}", SEED, vocabulary)
+    bundle = load_bundle(tmp_path)
+    assert bundle.updater is not None
+    strangers = np.arange(5000, 5100, dtype=np.uint64)
+    rows = np.tile(bundle.updater.initial_row(), (100, 1))
+    nothing = np.zeros(100, np.uint64)
+    bundle.updater.update_many(rows, np.arange(100), strangers, nothing)
+    assert len(np.unique(rows, axis=0)) == 7
+    model = bundle.ranker.model
+    with torch.no_grad():
+        state = model.memory.initial_state(100)
+        event = model.embed(
+            torch.from_numpy(vocabulary.item_rows(strangers)),
+            torch.from_numpy(vocabulary.category_rows(strangers, nothing)),
+        )
+        state = model.memory.step(state, event)
+    stored = model.memory.state_of(torch.from_numpy(rows))
+    for field, trained, served in zip(state._fields, state, stored, strict=True):
+        np.testing.assert_allclose(served, trained, atol=1e-5, rtol=0, err_msg=field)
+
+
 def test_summary_is_plain_and_tells_the_events(subject: Subject) -> None:
     import json
 
     rows = run(subject.updater, make_stream(9, 1), 1)
     summary = json.loads(json.dumps(subject.updater.summarise(rows[0])))
     assert summary["n_events"] == 9
+    assert summary["slot_norms"]
     assert all(np.isfinite(summary["slot_norms"]))
-    assert len(summary["slot_use"]) == len(summary["slot_norms"])
 
 
 def test_fingerprint_follows_weights_and_embeddings(subject: Subject, tmp_path: Path) -> None:

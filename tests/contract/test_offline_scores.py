@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from interest_center.core.layout import StateConfig
+from interest_center.core.records import Behaviors
 from models.bundle import Bundle, load_bundle, untrained_bundle
 from models.inputs import RankInputs
 from models.prediction import predict
@@ -35,6 +36,18 @@ def memory_after(
     rows = bundle.updater.initial_row()[None].copy()
     bundle.updater.update_many(rows, np.zeros(len(items), np.int64), items, categories)
     return rows[0]
+
+
+def by_category(events: Events, past: NDArray[np.bool_]) -> dict[int, Behaviors]:
+    """Return the newest behaviors of each category; none is evicted here."""
+    found = {}
+    for category in np.unique(events.categories[past]).tolist():
+        newest = np.flatnonzero(past & (events.categories == category))
+        newest = newest[-STATE.n_subsequence_behaviors :]
+        columns = (events.items, events.categories, events.types, events.times_ms)
+        found[category] = Behaviors(*(column[newest] for column in columns))
+    found.pop(0, None)
+    return found
 
 
 def make_log() -> tuple[Events, Samples]:
@@ -90,6 +103,7 @@ def test_offline_evaluation_equals_the_ranker(bundle: Bundle) -> None:
                 behavior_types=events.types[past],
                 behavior_times_ms=events.times_ms[past],
                 memory=memory_after(bundle, events.items[past], events.categories[past]),
+                subsequences=by_category(events, past),
                 candidate_items=samples.items[rows],
                 candidate_categories=samples.categories[rows],
                 time_ms=int(samples.times_ms[row]),

@@ -219,7 +219,8 @@ def test_everything_that_a_request_holds_moves_the_scores(bundle: Bundle) -> Non
 def test_the_memory_moves_scores_where_there_is_one(bundle: Bundle) -> None:
     inputs = inputs_of(bundle, n_memory=40)
     one = bundle.ranker.score(inputs)
-    other = bundle.ranker.score(inputs_of(bundle, n_memory=41))
+    longer = replace(inputs_of(bundle, n_memory=41), subsequences=inputs.subsequences)
+    other = bundle.ranker.score(longer)
     none = bundle.ranker.score(replace(inputs, memory=None))
     if bundle.updater is None:
         np.testing.assert_array_equal(one, other)

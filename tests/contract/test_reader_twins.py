@@ -1,19 +1,13 @@
-"""What a candidate reads, against plain float64 loops: DIN attention and the MIMN memory."""
+"""What a candidate reads, against plain float64 loops: DIN attention."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from reference import din as din_twin
-from reference import mimn as mimn_twin
 from seen import make_seen
 
-from models.bundle import load_bundle, untrained_bundle
-from models.bundle_files import read_manifest, read_tensors
 from models.din import DinConfig, DinReader
-from models.mimn_updater import TENSORS
 from models.reading import Behaviors, ReaderInputs
 
 SEED = 7
@@ -67,30 +61,3 @@ def test_din_reader_equals_its_twin() -> None:
             attended = din_twin.attend(q, keys[s, :length].tolist(), weights, biases)
             expected = [*attended, *(a * b for a, b in zip(attended, q, strict=True))]
             np.testing.assert_allclose(found[s, n], expected, atol=2e-5, rtol=0)
-
-
-@pytest.mark.parametrize("n_events", [0, 1, 60])
-def test_memory_read_equals_its_twin(tmp_path: Path, n_events: int) -> None:
-    """Read of a candidate (eq 1-3) from a row that the scan wrote."""
-    untrained_bundle(tmp_path, seed=SEED)
-    bundle = load_bundle(tmp_path)
-    tensors = read_tensors(tmp_path, read_manifest(tmp_path))
-    weights = {field: tensors[name].astype(float).tolist() for field, name in TENSORS.items()}
-    assert bundle.updater is not None
-    items = np.random.default_rng(SEED).integers(1, 1000, n_events).astype(np.uint64)
-    rows = bundle.updater.initial_row()[None].copy()
-    bundle.updater.update_many(rows, np.zeros(n_events, np.int64), items, items % 50 + 1)
-
-    def embedded(item: int) -> list[float]:
-        return weights["item_table"][item] + weights["category_table"][item % 50 + 1]
-
-    state = mimn_twin.initial_state(weights)
-    for item in items.tolist():
-        state = mimn_twin.step(state, embedded(item), weights)
-    memory = bundle.ranker.model.memory
-    for candidate in (3, 999):
-        query = torch.tensor([[embedded(candidate)]], dtype=torch.float32)
-        with torch.no_grad():
-            found = memory.read(memory.state_of(torch.from_numpy(rows)), query)[0, 0].numpy()
-        expected = mimn_twin.candidate_read(state, embedded(candidate), weights)
-        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)

@@ -4,13 +4,12 @@ Product code everywhere, except where a test's docstring names what it composes 
 """
 
 import importlib
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from golden_vectors import close, fill, tensor, vectors
 from torch import Tensor
 
 from models.ctr_metrics import auc, group_auc, relative_improvement
@@ -18,46 +17,6 @@ from models.din import ActivationUnit
 from models.layers import Dice, GruCell, cosine_similarity, erase_add
 from models.mimn import Mimn, top_slots, utilisation_loss, utilise
 from models.mimn_state import MimnConfig
-
-TOLERANCE = {"atol": 1e-9, "rtol": 0}
-
-
-@pytest.fixture
-def vector(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> dict[str, Any]:
-    directory = Path(pytestconfig.getoption("--vectors"))
-    return json.loads((directory / request.param).read_text())
-
-
-def vectors(name: str) -> Any:
-    """Give the content of one file to the test."""
-    return pytest.mark.parametrize("vector", [name], indirect=True, ids=[name[:2]])
-
-
-@pytest.fixture(autouse=True)
-def _float64() -> Any:
-    """Compare in float64, so that a tolerance of 1e-9 means something."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-def tensor(values: Any) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def close(found: Any, expected: Any, **tolerance: float) -> None:
-    found = found.detach().numpy() if isinstance(found, Tensor) else np.asarray(found)
-    np.testing.assert_allclose(found, np.asarray(expected), **(tolerance or TOLERANCE))
-
-
-def fill(cell: GruCell, weights: dict[str, Any]) -> None:
-    """Load a cell from the vector's separate gates."""
-    with torch.no_grad():
-        cell.gates.copy_(torch.cat((tensor(weights["Wr"]), tensor(weights["Wu"])), 1))
-        cell.gates_bias.copy_(torch.cat((tensor(weights["br"]), tensor(weights["bu"]))))
-        cell.candidate.copy_(tensor(weights["Wc"]))
-        cell.candidate_bias.copy_(tensor(weights["bc"]))
-
 
 # --- 01 DIN ---------------------------------------------------------------------------------------
 

@@ -167,11 +167,17 @@ def utilisation_loss(usage_sum, rate: float) -> float:
     return rate * sum((v - mean) ** 2 for v in usage_sum)
 
 
-def moved_channels(before, after, w) -> list[int]:
-    """Which channels a step of the product moved, from its rows."""
+def choices_of(before, after, w) -> dict[str, list[int]]:
+    """What a step follows the product in, where either choice is right: the channels it moved.
+
+    Args:
+        before: The product's row before the event.
+        after: The same row after it.
+        w: Weights.
+    """
     m, d = len(w["initial_memory"]), len(w["initial_memory"][0])
     n_hidden, n_channel = len(w["controller_candidate_bias"]), len(w["channel_candidate_bias"])
     first = m * d + n_hidden + d
     part = slice(first, first + m * n_channel)
     moved = (before[part] != after[part]).reshape(m, n_channel).any(axis=1)
-    return np.flatnonzero(moved).tolist()
+    return {"chosen": np.flatnonzero(moved).tolist()}

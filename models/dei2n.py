@@ -1,0 +1,191 @@
+"""DEI2N: deep evolutional instant interest network (Xiao et al. 2024), its five layers.
+
+Paper symbols: E_b ``behaviors.keys``, E_b^h ``trigger_behaviors.keys``, E_t and E_t^h the interval
+embeddings of both (``times``), e_tr ``trigger``, e_ta ``candidates``, [e_u; e_c] ``request``;
+p_tr, p_ta ``trigger_probability`` and 1 - it; e_tr^s, e_ta^s, e_mix^s (eq 5) the soft part, e_ta^h
+the hard part, e^i (eq 6) ``interaction``. Time intervals and the attention unit are in
+``models/time_attention.py``, the self-attention block in ``models/self_attention.py``.
+
+Deviations from the paper:
+
+* W^Q of eq 3 does not fit the width of [E_b; E_t]; like published code we project [E_b; E_t] to
+  d_model first, and the residual connection is of that projection.
+* Intervals fall into logarithmic buckets by default; the paper's are ``spacing="linear"`` with
+  ``n_intervals=86401``.
+* User profile and context are whatever the composition knows of the request: user, page, hour,
+  weekday. The composition gives them to the MLP too; the paper gives it the profile only.
+* E_b^h is as long as the composition searches (the paper has 10 or 20).
+* Widths not printed: those of the attention unit. Ours for the interaction layer are 2 D and D, as
+  the paper's 144 and 72 are for its D; UI2M's are the paper's.
+* Without a trigger, which the paper does not have: p_tr is 0, e_tr is zeros and E_b^h is empty.
+
+The ablations of the paper's table 3 are switches. What takes the place of a layer, the paper does
+not say: without UI2M e_tr^s and e_ta^s stand side by side (as in published code); without the soft
+part there is nothing left for UI2M to weigh, and it goes too; without the hard part E_b^h still
+enters UI2M.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from interest_center.core.errors import ConfigurationError
+from models.layers import relu_layers
+from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
+from models.self_attention import SelfAttention
+from models.time_attention import IntervalTable, Spacing, TimeAwareUnit
+from models.trigger_intent import following, of_trigger
+
+
+@dataclass(frozen=True)
+class Dei2nConfig:
+    """Sizes and parts of a DEI2N.
+
+    Attributes:
+        time_dim: Width d_time of an interval embedding.
+        spacing: Buckets of an interval, see ``interval_rows``.
+        n_intervals: How many.
+        n_heads: Heads H_R of the self-attention.
+        dropout: Share of the self-attention's output left out in training.
+        attention_hidden: Hidden widths of the attention units.
+        instant_hidden: Hidden widths of the user instant interest modeling layer.
+        interaction_hidden: Widths of the interaction layer; the last is that of its output.
+        ui2m: Whether there is a user instant interest modeling layer; the switches are table 3's.
+        tim: Whether time intervals are told.
+        il: Whether there is an interaction layer.
+        uhim: Whether there is a user hard interest modeling layer.
+        usim: Whether there is a user soft interest modeling layer.
+    """
+
+    time_dim: int = 16
+    spacing: Spacing = "log"
+    n_intervals: int = 48
+    n_heads: int = 2
+    dropout: float = 0.1
+    attention_hidden: tuple[int, int] = (36, 16)
+    instant_hidden: tuple[int, ...] = (72, 36)
+    interaction_hidden: tuple[int, ...] = (64, 32)
+    ui2m: bool = True
+    tim: bool = True
+    il: bool = True
+    uhim: bool = True
+    usim: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a model without any part.
+
+        Raises:
+            ConfigurationError: Soft, hard and interaction part are all left out.
+        """
+        if not (self.il or self.uhim or self.usim):
+            raise ConfigurationError(
+                "a DEI2N without soft part, hard part and interaction layer finds nothing",
+                hint="leave out at most two of usim, uhim, il",
+            )
+
+
+class _SoftInterest(nn.Module):
+    """User soft interest modeling layer: self-attention, then candidate and trigger attend."""
+
+    def __init__(self, config: Dei2nConfig, dim: int, time_dim: int) -> None:
+        super().__init__()
+        hidden = (config.attention_hidden[0], config.attention_hidden[1])
+        self.mix = nn.Linear(dim + time_dim, dim)
+        self.refine = SelfAttention(dim, config.n_heads, config.dropout)
+        self.target_unit = TimeAwareUnit(dim, time_dim, hidden)
+        self.trigger_unit = TimeAwareUnit(dim, time_dim, hidden)
+
+    def forward(self, behaviors: Behaviors, times: Tensor | None) -> Tensor:
+        """Return the refined behaviors e_u^s (eq 2-3), ``[s, t, D]``."""
+        keys = behaviors.keys
+        mixed = self.mix(keys if times is None else torch.cat((keys, times), -1))
+        refined: Tensor = self.refine(mixed, behaviors.mask)
+        return refined
+
+
+class Dei2nReader(Reader):
+    """Soft, hard and interaction part, the soft one weighed by the user's instant interest.
+
+    Args:
+        config: Sizes and parts.
+        inputs: What the composition offers.
+    """
+
+    searches_trigger = True
+
+    def __init__(self, config: Dei2nConfig, inputs: ReaderInputs) -> None:
+        super().__init__()
+        self.config = config
+        self.dim = dim = inputs.dim
+        time_dim = config.time_dim if config.tim else 0
+        self.times = None
+        if time_dim:
+            self.times = IntervalTable(time_dim, config.n_intervals, config.spacing)
+        self.soft = _SoftInterest(config, dim, time_dim) if config.usim else None
+        self.instant = None
+        if config.ui2m and config.usim:
+            self.instant = relu_layers(inputs.request_dim + 2 * dim, config.instant_hidden)
+            self.instant.append(nn.Linear(config.instant_hidden[-1], 2))
+        self.hard_unit = None
+        if config.uhim:
+            hidden = (config.attention_hidden[0], config.attention_hidden[1])
+            self.hard_unit = TimeAwareUnit(dim, time_dim, hidden)
+        self.interaction = relu_layers(3 * dim, config.interaction_hidden) if config.il else None
+
+    @property
+    def interest_dim(self) -> int:
+        """Width of [e_mix^s, e_ta^h, e^i], of e_tr^s and e_ta^s in the place of the first."""
+        soft = 0 if self.soft is None else 1 if self.instant is not None else 2
+        hard = self.hard_unit is not None
+        return self.dim * (soft + hard) + (self.config.interaction_hidden[-1] * self.config.il)
+
+    def forward(self, seen: Seen) -> Reading:
+        """Read requests."""
+        parts = []
+        if self.soft is not None:
+            parts += self._soft(self.soft, seen)
+        if self.hard_unit is not None:
+            found = of_trigger(seen)
+            times = self._times(found)
+            parts.append(self.hard_unit(seen.candidates, found.keys, found.mask, times))
+        if self.interaction is not None:
+            trigger = seen.trigger.unsqueeze(1)
+            both = (seen.candidates, trigger.expand_as(seen.candidates), trigger * seen.candidates)
+            parts.append(self.interaction(torch.cat(both, -1)))
+        return Reading(torch.cat(parts, -1))
+
+    def trigger_probability(self, seen: Seen) -> Tensor:
+        """Return p_tr (eq 1), 0 without a trigger, 1/2 without the layer, ``[s]``."""
+        if self.instant is None:
+            return seen.has_trigger.to(seen.trigger.dtype) / 2
+        found = of_trigger(seen)
+        done = (found.keys * found.mask.unsqueeze(-1)).sum(1)
+        logits = self.instant(torch.cat((seen.request, seen.trigger, done), -1))
+        return following(seen, logits)
+
+    def attention(self, seen: Seen) -> Tensor | None:
+        """Return the weights of the soft part, mixed like what they weigh; ``[s, t, n]``."""
+        if self.soft is None:
+            return None
+        times = self._times(seen.behaviors)
+        keys, mask = self.soft(seen.behaviors, times), seen.behaviors.mask
+        by_target = self.soft.target_unit.weights(seen.candidates, keys, mask, times)
+        by_trigger = self.soft.trigger_unit.weights(seen.trigger.unsqueeze(1), keys, mask, times)
+        p = self.trigger_probability(seen)[:, None, None]
+        return p * by_trigger + (1 - p) * by_target
+
+    def _soft(self, soft: _SoftInterest, seen: Seen) -> list[Tensor]:
+        """Return e_mix^s (eq 4-5), or e_tr^s and e_ta^s without UI2M, each ``[s, n, D]``."""
+        times = self._times(seen.behaviors)
+        keys, mask = soft(seen.behaviors, times), seen.behaviors.mask
+        of_target = soft.target_unit(seen.candidates, keys, mask, times)
+        of_trigger = soft.trigger_unit(seen.trigger.unsqueeze(1), keys, mask, times)
+        if self.instant is None:
+            of_trigger = of_trigger * seen.has_trigger[:, None, None]
+            return [of_trigger.expand_as(of_target), of_target]
+        p = self.trigger_probability(seen)[:, None, None]
+        return [p * of_trigger + (1 - p) * of_target]
+
+    def _times(self, behaviors: Behaviors) -> Tensor | None:
+        return None if self.times is None else self.times(behaviors.ages_ms)

@@ -1,0 +1,276 @@
+"""Trainings of a proof: what was trained before with the same data, recipe and code is not again.
+
+Results lie outside the clone, each under a hash of everything that it follows from: contents of the
+tables, recipe, seed, the code of the models, and the locked packages. Everything is made by the
+commands that a user has: ``uic convert``, ``uic train``, ``uic evaluate``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prove.system import UIC, Process, SystemFailedError
+
+ROOT = Path(__file__).parents[2]
+#: What a result follows from besides data and recipe.
+CODE = ("models", "interest_center/core", "uv.lock")
+JOBS = 2
+POLL_SECONDS = 0.2
+
+
+def cache_dir() -> Path:
+    """Return where results are kept: ``UIC_PROVE_CACHE``, or the user's cache directory."""
+    named = os.environ.get("UIC_PROVE_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(named) if named else Path(home) / "uic-prove"
+
+
+def hash_of(*parts: object) -> str:
+    """Return 16 hex digits over JSON-able parts."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def content_hash(paths: Iterable[Path]) -> str:
+    """Return 16 hex digits over names and contents of files; of a directory all its sources."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in paths:
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        for file in files:
+            digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def code_hash() -> str:
+    """Return 16 hex digits over the code that results follow from."""
+    return content_hash(ROOT / part for part in CODE)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Event and sample tables, and the rules of their states.
+
+    Attributes:
+        directory: Holds ``events.parquet``, ``samples.parquet`` and, if need be, ``state.json``.
+        key: Hash of their contents.
+    """
+
+    directory: Path
+    key: str
+
+    @classmethod
+    def at(cls, directory: Path) -> "Tables":
+        """Name the tables of a directory."""
+        files = [directory / name for name in ("events.parquet", "samples.parquet", "state.json")]
+        return cls(directory, content_hash(file for file in files if file.exists()))
+
+    @property
+    def arguments(self) -> list[str]:
+        """The two tables, for ``uic train`` and ``uic evaluate``."""
+        events, samples = (self.directory / f"{name}.parquet" for name in ("events", "samples"))
+        return ["--events", str(events), "--samples", str(samples)]
+
+    @property
+    def rules(self) -> list[str]:
+        """The rules of the states, for ``uic train``."""
+        path = self.directory / "state.json"
+        return ["--state-config", str(path)] if path.exists() else []
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training.
+
+    Attributes:
+        label: Name of its row.
+        tables: What it trains on.
+        recipe: Model and values, as a recipe file holds them.
+        seed: Of weights and order.
+    """
+
+    label: str
+    tables: Tables
+    recipe: Mapping[str, Any]
+    seed: int = 0
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that the result follows from."""
+        return hash_of(self.tables.key, dict(self.recipe), self.seed, code_hash())
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Attributes:
+        training: The training.
+        bundle: Directory of its bundle.
+        figures: What ``uic evaluate --split test --json`` says of it.
+        seconds: How long it trained.
+    """
+
+    training: Training
+    bundle: Path
+    figures: dict[str, Any]
+    seconds: float
+
+
+@dataclass
+class _Job:
+    training: Training
+    place: Path
+    steps: list[tuple[str, list[str]]]
+    process: Process | None = None
+    done: list[str] = field(default_factory=list)
+
+
+class Trainings:
+    """Trains what is missing, two at a time with one thread each.
+
+    Args:
+        workspace: For logs of the running ones.
+        say: Shows a sentence beside the progress bar.
+    """
+
+    def __init__(self, workspace: Path, say: Callable[[str], None]) -> None:
+        self._workspace = workspace
+        self._say = say
+        self._root = cache_dir()
+        self._env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+    def tables(self, name: str, source: Path, *arguments: str) -> Tables:
+        """Return the tables that ``uic convert NAME`` makes of a public log.
+
+        Args:
+            name: Of the log.
+            source: Its directory.
+            arguments: Further ones of the command.
+        """
+        files = sorted(file for file in source.rglob("*") if file.is_file())
+        key = hash_of(name, arguments, content_hash(files), code_hash())
+        place = self._root / "tables" / f"{name}-{key}"
+        if not place.exists():
+            rough = place.with_name(place.name + f".{os.getpid()}")
+            argv = ["convert", name, "--data", str(source), "--out", str(rough), *arguments]
+            self._run(f"convert-{name}", argv)
+            rough.rename(place)
+        return Tables.at(place)
+
+    def results(self, trainings: Sequence[Training]) -> list[Result]:
+        """Return the results of trainings, in order; those that are missing are trained.
+
+        Raises:
+            SystemFailedError: A training failed.
+        """
+        missing = [one for one in trainings if not (self._place(one) / "figures.json").exists()]
+        waiting = [self._job(one) for one in {one.key: one for one in missing}.values()]
+        running: list[_Job] = []
+        n_all = len(waiting)
+        try:
+            while waiting or running:
+                while waiting and len(running) < JOBS:
+                    running.append(self._begin(waiting.pop(0)))
+                self._say(
+                    f"training {n_all - len(waiting) - len(running)} of {n_all} done: "
+                    + ", ".join(f"{job.training.label} #{job.training.seed}" for job in running)
+                )
+                running = [job for job in running if not self._go_on(job)]
+        finally:
+            for job in running:
+                if job.process is not None:
+                    job.process.stop()
+        return [self._result(one) for one in trainings]
+
+    def _place(self, training: Training) -> Path:
+        return self._root / "trainings" / training.key
+
+    def _job(self, training: Training) -> _Job:
+        place = self._place(training)
+        place.mkdir(parents=True, exist_ok=True)
+        recipe = place / "recipe.json"
+        recipe.write_text(json.dumps(dict(training.recipe) | {"seed": training.seed}))
+        bundle, tables = str(place / "bundle"), training.tables
+        train = ["train", *tables.arguments, *tables.rules, "--recipe", str(recipe)]
+        train += ["--out", bundle, "--threads", "1"]
+        evaluate = ["evaluate", "--bundle", bundle, *tables.arguments, "--split", "test"]
+        evaluate += ["--threads", "1", "--json"]
+        return _Job(training, place, [("train", train), ("evaluate", evaluate)])
+
+    def _begin(self, job: _Job) -> _Job:
+        """Start the next step of a job."""
+        name, arguments = job.steps[len(job.done)]
+        log = job.place / f"{name}.log"
+        log.unlink(missing_ok=True)
+        job.process = Process(f"{job.training.label} {name}", [UIC, *arguments], self._env, log)
+        return job
+
+    def _go_on(self, job: _Job) -> bool:
+        """Look after a job; tell whether it is over."""
+        assert job.process is not None
+        try:
+            status = job.process.wait(POLL_SECONDS)
+        except SystemFailedError:
+            return False
+        if status:
+            raise SystemFailedError(f"{job.process.name}: {job.process.tail()}")
+        job.done.append(job.steps[len(job.done)][0])
+        if len(job.done) < len(job.steps):
+            self._begin(job)
+            return False
+        said = job.process.said()
+        figures = json.loads(said[said.index('{"') :])
+        rough = job.place / "figures.json.tmp"
+        rough.write_text(json.dumps(figures))
+        rough.rename(job.place / "figures.json")
+        return True
+
+    def _result(self, training: Training) -> Result:
+        place = self._place(training)
+        manifest = json.loads((place / "bundle" / "manifest.json").read_text())
+        return Result(
+            training,
+            place / "bundle",
+            json.loads((place / "figures.json").read_text()),
+            float(manifest["metrics"]["training_seconds"]),
+        )
+
+    def _run(self, name: str, arguments: list[str]) -> None:
+        """Run one command to its end."""
+        self._workspace.mkdir(parents=True, exist_ok=True)
+        process = Process(name, [UIC, *arguments], self._env, self._workspace / f"{name}.log")
+        try:
+            while process.alive:
+                try:
+                    process.wait(1.0)
+                except SystemFailedError:
+                    self._say(f"{name} is running")
+        finally:
+            status = process.stop()
+        if status:
+            raise SystemFailedError(f"{name}: {process.tail()}")
+
+
+def with_seeds(
+    label: str, tables: Tables, recipe: Mapping[str, Any], n_seeds: int
+) -> list[Training]:
+    """Return a training a seed, 0, 1, ..."""
+    return [Training(label, tables, recipe, seed) for seed in range(n_seeds)]
+
+
+def by_label(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
+    """Yield the results of each row, in the order of the first of each."""
+    for label in dict.fromkeys(one.training.label for one in results):
+        yield label, [one for one in results if one.training.label == label]
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation over seeds; a single one has no deviation."""
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), spread
