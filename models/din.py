@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import weighted_sums
-from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets, lag_buckets
+from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
 
@@ -137,20 +137,16 @@ class DinConfig:
         weighting: See ``ActivationUnit``.
         types: Whether a behavior's event type enters the unit; belongs to no paper, as the next.
         n_ages: Buckets of a behavior's age that enter the unit, 0: none.
-        n_lags: Buckets of a behavior's place counted from the newest, 0: none.
         same: Whether the unit is told which behaviors are of the candidate's item and category.
         product: Whether v_U(A) * v_A is returned beside v_U(A).
-        mass: Whether the sum of the activation weights is returned too.
     """
 
     hidden: tuple[int, int] = (36, 16)
     weighting: Weighting = "paper"
     types: bool = True
     n_ages: int = 24
-    n_lags: int = 16
     same: bool = True
     product: bool = True
-    mass: bool = True
 
 
 class DinReader(Reader):
@@ -174,8 +170,7 @@ class DinReader(Reader):
         n_types = inputs.n_types if config.types else 0
         self.type_bias = nn.Embedding(n_types + 1, hidden[0]) if n_types else None
         self.age_bias = nn.Embedding(config.n_ages, hidden[0]) if config.n_ages else None
-        self.lag_bias = nn.Embedding(config.n_lags, hidden[0]) if config.n_lags else None
-        for table in (self.type_bias, self.age_bias, self.lag_bias):
+        for table in (self.type_bias, self.age_bias):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.1)
         self.same_bias = nn.Parameter(torch.randn(2, hidden[0]) * 0.1) if config.same else None
@@ -186,19 +181,15 @@ class DinReader(Reader):
     @property
     def interest_dim(self) -> int:
         """Width of the attended sum, its product with the candidate, and the trigger's sum."""
-        config = self.config
-        return self.dim * (1 + config.product + (self.trigger_unit is not None)) + config.mass
+        return self.dim * (1 + self.config.product + (self.trigger_unit is not None))
 
     def forward(self, seen: Seen) -> Reading:
         """Attend the behaviors with each candidate, and with the trigger."""
         behaviors, candidates = seen.behaviors, seen.candidates
         bias, pairs = self._bias(behaviors), self._pairs(seen)
-        weights = self.unit.weights(candidates, behaviors.keys, behaviors.mask, bias, pairs)
-        parts = [weighted_sums(weights, behaviors.keys)]
+        parts = [self.unit(candidates, behaviors.keys, behaviors.mask, bias, pairs)]
         if self.config.product:
             parts.append(parts[0] * candidates)
-        if self.config.mass:
-            parts.append(weights.sum(1).unsqueeze(-1))
         if self.trigger_unit is not None:
             query = seen.trigger.unsqueeze(1)
             attended = self.trigger_unit(query, behaviors.keys, behaviors.mask, bias)
@@ -219,8 +210,6 @@ class DinReader(Reader):
             terms.append(self.type_bias(behaviors.types))
         if self.age_bias is not None:
             terms.append(self.age_bias(age_buckets(behaviors.ages_ms, self.config.n_ages)))
-        if self.lag_bias is not None:
-            terms.append(self.lag_bias(lag_buckets(behaviors.mask, self.config.n_lags)))
         return sum(terms[1:], terms[0]) if terms else None
 
     def _pairs(self, seen: Seen) -> tuple[Tensor, Tensor] | None:

@@ -88,7 +88,7 @@ def weighted_sums(weights: Tensor, keys: Tensor) -> Tensor:
     if sums.requires_grad:
         # What is concatenated has its gradient scattered, and products of scattered matrices go one
         # by one: thirty times as slow with one candidate a request.
-        sums.register_hook(Tensor.contiguous)
+        sums.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
     return sums
 
 

@@ -118,15 +118,3 @@ def age_buckets(ages_ms: Tensor, n_ages: int) -> Tensor:
     """Return the bucket of each age: doublings of a second, in [0, n_ages)."""
     seconds = ages_ms.to(torch.float32) / 1000.0
     return torch.log2(1.0 + seconds).long().clamp_max(max(n_ages - 1, 0))
-
-
-def lag_buckets(mask: Tensor, n_lags: int) -> Tensor:
-    """Return the bucket of each behavior's place counted from the newest: halves of a doubling.
-
-    Args:
-        mask: True where there is a behavior, ``[s, t]``.
-        n_lags: Buckets; what lies further back is in the last.
-    """
-    place = torch.arange(mask.shape[1], device=mask.device)
-    lags = (mask.sum(1, keepdim=True) - 1 - place).clamp_min(0)
-    return (2 * torch.log2(1.0 + lags)).long().clamp_max(n_lags - 1)

@@ -77,8 +77,8 @@ def test_inputs_and_rows_of_others_are_untouched(subject: Subject) -> None:
         column.setflags(write=False)
     rows = run(subject.updater, stream, 6)
     np.testing.assert_array_equal(rows[3:], fresh_rows(subject.updater, 3))
-    for column, copy in zip(stream, before, strict=True):
-        np.testing.assert_array_equal(column, copy)
+    for column, kept in zip(stream, before, strict=True):
+        np.testing.assert_array_equal(column, kept)
     assert not np.array_equal(rows[:3], fresh_rows(subject.updater, 3))
 
 

@@ -64,7 +64,8 @@ ROOMS = (
         "models",
         "models",
         "interest_center.core models",
-        "torch numpy numba polars safetensors rich click msgspec structlog tensorboardX matplotlib sklearn",
+        "torch numpy numba polars safetensors rich click msgspec structlog tensorboardX "
+        "matplotlib sklearn",
     ),
     room(
         "streams",

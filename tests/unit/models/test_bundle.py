@@ -123,7 +123,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("part", "field", "value"),
         [
-            ("config", "attention_weighting", "softmax"),
+            ("config", "history_length", 7),
             ("config", "n_pages", 7),
             ("state", "late_after_ms", 5),
             ("state", "memory_types", ["click"]),

@@ -49,7 +49,7 @@ def make_scores() -> SplitScores:
         oracle=better,
         stale=(
             StaleScores(0, own.copy(), np.zeros(len(own), np.int64)),
-            StaleScores(3_600_000, worse, np.full(len(own), 2)),
+            StaleScores(3_600_000, (own + worse) / 2, np.full(len(own), 2)),
         ),
     )
 
@@ -117,7 +117,10 @@ def test_staleness_is_a_difference_to_the_live_scores(found: Evaluation) -> None
     assert live.difference.auc == 0
     assert live.difference.auc_interval == (0, 0)
     assert stale.difference.auc == pytest.approx(stale.figures["auc"] - found.figures["auc"])
-    assert stale.difference.auc_interval[1] < 0
+    low, high = stale.difference.auc_interval
+    assert low <= stale.difference.auc <= high < 0
+    # Half way between the live scores and those without memory.
+    assert low > found.comparisons[0].difference.auc * -1
     assert stale.missed_behaviors == 2
 
 

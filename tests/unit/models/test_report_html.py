@@ -103,7 +103,7 @@ def test_the_page_has_every_section_and_needs_nothing_else(
     text = (tmp_path / "pages" / "report.html").read_text()
     page = Page(text)
     assert re.findall(r'<section id="(\w+)"', text) == ANCHORS
-    for forbidden in ("http", "<script", "<link", "@import", "url(//", "nan<", "None<"):
+    for forbidden in ("http", "xlink", "<script", "<link", "@import", "url(//", "nan<", "None<"):
         assert forbidden not in text, forbidden
     assert len(page.ids) == len(set(page.ids))
     assert all(target[0] == "#" and target[1:] in page.ids for target in page.targets)

@@ -14,12 +14,15 @@ from rich.console import Console
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.bundle import load_bundle
-from models.ctr_model import default_config
+from models.ctr_config import default_config
 from models.evaluate import evaluate
 from models.simulate import simulate_walk
-from models.train import TrainingTables, _train, read_training_data, train
-from models.training import Trainer, make_vocabulary
+from models.train import train
+from models.training import Trainer
 from models.training_options import TrainingOptions
+from models.training_run import TrainingPlan, _train
+from models.training_tables import TrainingTables, read_training_data
+from models.training_vocabulary import make_vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -123,13 +126,15 @@ def test_figures_are_printed_even_if_the_report_cannot_be_written(
 
 @pytest.mark.parametrize("model", ["din", "din+mimn"])
 def test_bars_are_full_when_training_stops_early(
-    tables: TrainingTables, model: str, capsys: pytest.CaptureFixture[str]
+    tables: TrainingTables, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, _, _ = read_training_data(tables)
+    data = read_training_data(tables).joined
     # Too fast to get any better after the first epochs.
     options = TrainingOptions(epochs=30, patience=1, learning_rate=0.3, decay=1.0)
-    trainer = Trainer(data, make_vocabulary(data), default_config(model, 7), options)
-    trained, _ = _train(trainer, options, Console(stderr=True))
+    config = default_config(model, 7)
+    trainer = Trainer(data, make_vocabulary(data), config, options)
+    plan = TrainingPlan(config, options, "cpu", tmp_path)
+    trained, _ = _train(plan, trainer, {}, Console(stderr=True))
     assert len(trained.epochs) < options.epochs
     bars = re.findall(r"(?:requests|memories) (\w+) +\S+ +(\d+)/(\d+)", capsys.readouterr().err)
     assert len(bars) == (3 if model == "din+mimn" else 2)
