@@ -143,7 +143,10 @@ class CtrModel(nn.Module):
         flag = batch.trigger_mask.to(candidates.dtype).unsqueeze(-1)
         negatives = None
         if batch.negative_items is not None and batch.negative_categories is not None:
-            negatives = self.embed(batch.negative_items, batch.negative_categories)
+            # Of the same event types: they would tell what was done from what was not.
+            beside = batch.behaviors if batch.walk is None else batch.walk
+            rows = {"items": batch.negative_items, "categories": batch.negative_categories}
+            negatives = self._behaviors(beside._replace(**rows)).keys
         walk = self._optional(batch.walk)
         return Seen(
             candidates=candidates,

@@ -30,7 +30,7 @@ class HpmnConfig(MemoryConfig):
     periods: tuple[int, ...] = (1, 2, 4, 8, 16)
     slot_dim: int = 32
     n_hops: int = 3
-    hop_hidden: tuple[int, int] = (80, 40)
+    hop_hidden: tuple[int, int] = (32, 16)
     covariance: CovarianceForm = "norm"
 
     def __post_init__(self) -> None:

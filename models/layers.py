@@ -115,11 +115,20 @@ class GruCell(nn.Module):
         with torch.no_grad():
             self.gates_bias.fill_(1.0)
 
-    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """Return the next hidden state, ``[batch, hidden_dim]``."""
+    def forward(self, x: Tensor, hidden: Tensor, attention: Tensor | None = None) -> Tensor:
+        """Return the next hidden state, ``[batch, hidden_dim]``.
+
+        Args:
+            x: ``[batch, input_dim]``.
+            hidden: ``[batch, hidden_dim]``.
+            attention: As in the AUGRU of DIEN's published code: the keep gate is multiplied by
+                1 - attention, ``[batch, 1]``.
+        """
         n = hidden.shape[-1]
         gates = torch.sigmoid(torch.addmm(self.gates_bias, torch.cat((x, hidden), -1), self.gates))
         reset, keep = gates[:, :n], gates[:, n:]
+        if attention is not None:
+            keep = keep * (1 - attention)
         inner = torch.cat((x, reset * hidden), -1)
         candidate = torch.tanh(torch.addmm(self.candidate_bias, inner, self.candidate))
         return candidate + keep * (hidden - candidate)

@@ -38,21 +38,22 @@ def predict(
         Index among all candidates, and probability, one each a candidate.
     """
     model.eval()
+    device = next(model.parameters()).device
     indices, probabilities = [], []
     with torch.inference_mode():
         for some, rows in _with_memories(model, tensors, chosen, updater):
-            batch, _ = tensors.batch(some)
+            batch = tensors.batch(some)[0].to(device)
             state = present = None
             if model.memory is not None:
                 if rows is None:
                     state = model.memory.initial_state(len(some))
-                    present = torch.zeros(len(some), dtype=torch.bool)
+                    present = torch.zeros(len(some), dtype=torch.bool, device=device)
                 else:
-                    state = model.memory.state_of(torch.from_numpy(rows))
+                    state = model.memory.state_of(torch.from_numpy(rows).to(device))
                     present = state.n_events > 0
             logits = model(batch, state, present).logits
             indices.append(tensors.sample_indices(some))
-            probabilities.append(torch.sigmoid(logits.double()).numpy())
+            probabilities.append(torch.sigmoid(logits.double()).cpu().numpy())
             if on_requests is not None:
                 on_requests(len(some))
     if not indices:

@@ -49,6 +49,10 @@ class MemoryModel:
 #: Readers of ids.
 READERS = {
     "din": ReaderModel("models.din:DinConfig", "models.din:DinReader", "optional"),
+    "dien": ReaderModel("models.dien:DienConfig", "models.dien:DienReader", "optional", True),
+    "gru4rec": ReaderModel(
+        "models.gru4rec:Gru4RecConfig", "models.gru4rec:Gru4RecReader", recurrent=True
+    ),
     "sim": ReaderModel("models.sim:SimConfig", "models.sim:SimReader"),
     "dihn": ReaderModel("models.dihn:DihnConfig", "models.dihn:DihnReader", "own"),
     "dian": ReaderModel("models.dian:DianConfig", "models.dian:DianReader", "own"),

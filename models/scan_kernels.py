@@ -72,25 +72,31 @@ def event_rows(item: np.uint64, category: np.uint64, tables: EventTables) -> tup
 
 
 @compiled_fastmath
-def tanh_in_place(x: F32) -> None:
-    """Replace each value by its hyperbolic tangent, good to 5e-7."""
+def tanh_of(value: np.float32) -> np.float32:
+    """Return the hyperbolic tangent, good to 5e-7."""
     # A ratio of polynomials (the coefficients that Eigen uses for float32): it vectorises, libm's
     # tanh does not. The clamp is where float32 tanh reaches 1.
+    v = min(max(value, np.float32(-7.905311)), np.float32(7.905311))
+    s = v * v
+    top = np.float32(-2.76076847742355e-16)
+    top = top * s + np.float32(2.00018790482477e-13)
+    top = top * s + np.float32(-8.60467152213735e-11)
+    top = top * s + np.float32(5.12229709037114e-08)
+    top = top * s + np.float32(1.48572235717979e-05)
+    top = top * s + np.float32(6.37261928875436e-04)
+    top = top * s + np.float32(4.89352455891786e-03)
+    low = np.float32(1.19825839466702e-06)
+    low = low * s + np.float32(1.18534705686654e-04)
+    low = low * s + np.float32(2.26843463243900e-03)
+    low = low * s + np.float32(4.89352518554385e-03)
+    return v * top / low
+
+
+@compiled_fastmath
+def tanh_in_place(x: F32) -> None:
+    """Replace each value by its hyperbolic tangent."""
     for i in range(x.shape[0]):
-        v = min(max(x[i], np.float32(-7.905311)), np.float32(7.905311))
-        s = v * v
-        top = np.float32(-2.76076847742355e-16)
-        top = top * s + np.float32(2.00018790482477e-13)
-        top = top * s + np.float32(-8.60467152213735e-11)
-        top = top * s + np.float32(5.12229709037114e-08)
-        top = top * s + np.float32(1.48572235717979e-05)
-        top = top * s + np.float32(6.37261928875436e-04)
-        top = top * s + np.float32(4.89352455891786e-03)
-        low = np.float32(1.19825839466702e-06)
-        low = low * s + np.float32(1.18534705686654e-04)
-        low = low * s + np.float32(2.26843463243900e-03)
-        low = low * s + np.float32(4.89352518554385e-03)
-        x[i] = v * top / low
+        x[i] = tanh_of(x[i])
 
 
 @compiled_fastmath

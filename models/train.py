@@ -9,73 +9,58 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import distributed as dist
 
-from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import load_state_config
 from models.bundle import Bundle, TrainingRecord, save_bundle
 from models.ctr_model import weights_of
 from models.evaluate import DEFAULT_THREADS, evaluate_with_bar, table_of
 from models.evaluation import Evaluation
 from models.excluded_days import parse_days
+from models.processes import join_processes, leads, leave_processes, told_by_leader
 from models.recipe import read_recipe
 from models.registry import model_names
 from models.report import write_report
 from models.tables import SPLITS
-from models.training_run import TrainingPlan, train_bundle
+from models.training_run import TrainingPlan, finished_bundle, train_bundle
 from models.training_tables import TrainingData, TrainingTables, read_training_data
 
 _DEFAULT_MODEL = "din+mimn"
 
 
-def checked_device(name: str) -> str:
-    """Return a device that is there.
-
-    Raises:
-        ConfigurationError: It is not.
-    """
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigurationError(
-            f"device {name} cannot be used: {str(error).splitlines()[0]}",
-            hint="cpu is always there; cuda needs an NVIDIA GPU and a torch built for it",
-        ) from error
-    return name
-
-
-def join_processes(device: str) -> tuple[int, str]:
-    """Join the other processes of a ``torchrun``; return this one's rank and its device."""
-    if not dist.is_torchelastic_launched():
-        return 0, checked_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    if device == "cuda":
-        device = f"cuda:{dist.get_node_local_rank()}"
-        torch.cuda.set_device(device)
-    return dist.get_rank(), checked_device(device)
-
-
 def train_seeds(
     plan: TrainingPlan, data: TrainingData, n_seeds: int
 ) -> list[tuple[Bundle, Evaluation]]:
-    """Train with seeds one after the other; keep in ``plan.directory`` what validates best.
+    """Train with seeds one after the other, several in a directory each.
+
+    Of several seeds those that were trained to their end before are not trained again.
 
     Returns:
         Bundle and test figures of each seed; nothing in a process that does not lead.
     """
     split = SPLITS[int(data.samples.splits.max())]
-    state, first = data.tables.state, plan.options.seed
-    found = []
+    first, found = plan.options.seed, list[tuple[Bundle, Evaluation]]()
     for seed in range(first, first + n_seeds):
         directory = plan.directory if n_seeds == 1 else plan.directory / f"seed-{seed}"
         own = replace(plan, options=replace(plan.options, seed=seed), directory=directory)
-        bundle = train_bundle(own, data, state)
+        bundle = train_bundle(own, data) if n_seeds == 1 else _bundle_of_seed(own, data)
         if bundle is None:
             continue
         evaluation = evaluate_with_bar(bundle, data.joined, data.samples, split)
         write_report(evaluation, data.files, directory)
         found.append((bundle, evaluation))
     return found
+
+
+def _bundle_of_seed(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
+    """Return the bundle of one of several seeds, trained now or before."""
+    done = finished_bundle(plan, data) if leads() else None
+    if not told_by_leader(lambda: done is not None):
+        return train_bundle(plan, data)
+    if done is not None:
+        Console(stderr=True).print(
+            f"seed {plan.options.seed} was trained to its end before: {plan.directory} is kept"
+        )
+    return done
 
 
 def print_seeds(found: Sequence[tuple[Bundle, Evaluation]], console: Console) -> None:
@@ -193,9 +178,9 @@ def train(  # noqa: PLR0913 - one parameter an option
     state = load_state_config(state_config)
     config, options = wanted.configs(state)
     tables = TrainingTables(events, samples, state, parse_days(exclude_days or ""))
-    rank, device = join_processes(device)
-    plan = TrainingPlan(config, options, device, out, leads=rank == 0)
+    plan = TrainingPlan(config, options, join_processes(device), out)
     found = train_seeds(plan, read_training_data(tables), seeds)
+    leave_processes()
     if found:
         _finish(found, out)
 

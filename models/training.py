@@ -27,7 +27,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch import distributed as dist
 
 from interest_center.core.protocols import MemoryUpdater
 from models.ctr_config import CtrConfig
@@ -36,6 +35,14 @@ from models.ctr_model import CtrModel, weights_of
 from models.layers import Dice
 from models.memory_states import memories_at
 from models.prediction import predict
+from models.processes import (
+    in_parallel,
+    make_alike,
+    n_processes,
+    own_rank,
+    own_share,
+    told_by_leader,
+)
 from models.registry import load_class, memory_model
 from models.request_batches import Hiding, RequestTensors
 from models.row_counts import row_counts
@@ -44,7 +51,7 @@ from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
 from models.training_options import Progress, TrainingOptions
 from models.training_order import Grouping, epoch_parts
-from models.training_step import Batch, LossModule, Renumbering, TablesInTraining
+from models.training_step import Batch, LossModule, Renumbering, Shares, TablesInTraining
 from models.vocabulary import Vocabulary
 from models.walks import MemoryWalk, Walks
 
@@ -151,15 +158,9 @@ class Trainer:
         dense = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(dense, lr=options.learning_rate, weight_decay=0.0)
         loss = LossModule(self.model, options.memory_penalty)
-        self._loss: nn.Module = loss
-        self._rank, self._world = 0, 1
-        if dist.is_initialized():
-            self._rank, self._world = dist.get_rank(), dist.get_world_size()
-            tables = [f"model.{name}" for name in _table_names(self.model)]
-            # The tables are the same everywhere and stay so: all apply the gathered gradients.
-            parallel: Any = nn.parallel.DistributedDataParallel
-            parallel._set_params_and_buffers_to_ignore_for_model(loss, tables)
-            self._loss = parallel(loss, find_unused_parameters=True)
+        # The tables are the same everywhere and stay so: all apply the gathered gradients.
+        tables = [f"model.{name}" for name in _table_names(self.model)]
+        self._loss: nn.Module = in_parallel(loss, tables)
         validation = np.flatnonzero(data.requests.splits == VALIDATION)
         some = np.random.default_rng(0).permutation(validation)[: options.validation_requests]
         self.validation_requests = np.sort(some)
@@ -212,12 +213,16 @@ class Trainer:
     def validate(self, on_requests: Callable[[int], None] | None = None) -> dict[str, Any]:
         """Return the figures of the averaged weights on the validation requests.
 
-        Memories come from the scan that serves.
+        Memories come from the scan that serves. Of several processes the leader scores, so that
+        all go on or stop together.
 
         Args:
             on_requests: Told how many requests were scored.
         """
         self._settle()
+        return told_by_leader(lambda: self._scored(on_requests))
+
+    def _scored(self, on_requests: Callable[[int], None] | None) -> dict[str, Any]:
         updater = updater_of(self.averaged, self.vocabulary)
         index, probabilities = predict(
             self.averaged, self.tensors, self.validation_requests, updater, on_requests
@@ -232,7 +237,8 @@ class Trainer:
         self._loss.train()
         for group in self.optimiser.param_groups:
             group["lr"] = options.learning_rate * options.decay**at.epoch
-        parts = epoch_parts(self.train_requests, self._grouping(), options.seed, at.epoch)
+        rng = np.random.default_rng((options.seed, at.epoch))
+        parts = epoch_parts(self.train_requests, self._grouping(), options.part_size, rng)
         for part in parts[at.part :]:
             if at.part:
                 progress.on_part()
@@ -261,18 +267,33 @@ class Trainer:
         return np.asarray(starts - starts % window)
 
     def _part(self, part: Ints, progress: Progress) -> Iterator[tuple[float, int, int]]:
-        """Train requests in this order; yield click loss, samples and requests of each step."""
+        """Train requests in this order.
+
+        Yields:
+            Click loss and samples of this process's step, requests of all processes' steps.
+        """
         rows = place = None
         if self.model.memory is not None:
             rows, place = self._scan(part, progress)
-        size = self.options.requests_at_once * self._world
+        size = self.options.requests_at_once * n_processes()
         for first in range(0, len(part), size):
-            chosen = part[first + self._rank : first + size : self._world]
+            batch = part[first : first + size]
+            mine = own_share(np.arange(len(batch)))
+            shares = self._shares(batch, mine)
+            if not len(mine):
+                # More processes than requests: this one takes its step with what counts nothing.
+                mine = np.zeros(1, np.int64)
             memory = None
             if rows is not None and place is not None:
-                now = slice(first + self._rank, first + size, self._world)
-                memory = self._memory_walk(chosen, rows, place[now])
-            yield self._step(chosen, memory)
+                memory = self._memory_walk(batch[mine], rows, place[first + mine])
+            loss, n_samples = self._step(batch[mine], memory, shares)
+            yield loss, n_samples, len(batch)
+
+    def _shares(self, batch: Ints, mine: Ints) -> Shares:
+        """Return what this process's part of a batch counts for."""
+        n_candidates = np.diff(self.data.requests.starts)[batch]
+        of_candidates = n_processes() * int(n_candidates[mine].sum()) / int(n_candidates.sum())
+        return Shares(of_candidates, n_processes() * len(mine) / len(batch))
 
     def _scan(self, part: Ints, progress: Progress) -> tuple[NDArray[np.float32], Ints]:
         """Return the memories at the starts of all walks of a part, and which is each request's."""
@@ -311,11 +332,11 @@ class Trainer:
 
     def _hiding(self, purpose: int) -> Hiding:
         """Return what to hide in this step; another purpose draws otherwise."""
-        seed = (self.options.seed, self.position.step, self._rank, purpose)
+        seed = (self.options.seed, self.position.step, own_rank(), purpose)
         return Hiding(self.options.unknown_share, np.random.default_rng(seed))
 
-    def _step(self, chosen: Ints, memory: MemoryWalk | None) -> tuple[float, int, int]:
-        """Move the weights once; return click loss, samples and requests."""
+    def _step(self, chosen: Ints, memory: MemoryWalk | None, shares: Shares) -> tuple[float, int]:
+        """Move the weights once; return click loss and samples."""
         at = self.position
         hiding = self._hiding(0)
         requests, labels = self.tensors.batch(chosen, hiding, walks=True)
@@ -323,11 +344,14 @@ class Trainer:
             requests = self.tensors.with_negatives(requests, hiding.rng)
         kept = torch.from_numpy(hiding.rng.random(len(chosen)) >= self.options.memory_dropout)
         weights = self._weights[chosen].repeat_interleave(requests.candidate_mask.sum(1))
-        batch = self.tables.open(Batch(requests, labels, weights, memory, kept)).to(self.device)
+        batch = Batch(requests, labels, weights, memory, kept, shares)
+        batch = self.tables.open(batch).to(self.device)
         torch.manual_seed(int(hiding.rng.integers(1 << 62)))
         losses = self._loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
+        for kind in self.tables.kinds:
+            kind.gather()
         self._clip()
         self.optimiser.step()
         at.step += 1
@@ -336,10 +360,10 @@ class Trainer:
             kind.close(rate, at.step)
         self._average()
         self._recent.append((chosen, losses.state))
-        return float(losses.click), len(labels), len(chosen)
+        return float(losses.click), len(labels)
 
     def _clip(self) -> None:
-        """Scale all gradients down together where they are large."""
+        """Scale all gradients, those of all processes, down together where they are large."""
         gradients = [p.grad for p in self.optimiser.param_groups[0]["params"] if p.grad is not None]
         gradients += [gradient for kind in self.tables.kinds for gradient in kind.gradients]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -375,6 +399,7 @@ class Trainer:
                 self.averaged(batch, state, present)
         for layer, momentum in zip(layers, usual, strict=True):
             layer.momentum = momentum
+            make_alike((layer.mean, layer.variance))
         self.averaged.eval()
 
 

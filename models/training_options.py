@@ -20,7 +20,10 @@ class TrainingOptions:
         oldest_weight: What the oldest samples still count, beside 1 for the newest.
         average_over: Steps that the kept weights are averaged over (exponentially).
         window: Reach of a gradient in a memory, in events; at most twice as far.
-        requests_at_once: Requests of a step of the optimiser.
+        requests_at_once: Requests of a step of the optimiser, in each process of a ``torchrun``.
+        part_size: Requests of a part of an epoch, or walks where histories are walked. A part holds
+            whole users; at its beginning memories are scanned anew, at its end a training can be
+            left and taken up again.
         memory_dropout: Share of requests trained without their memory.
         unknown_share: Share of items and users trained as unknown, see ``request_batches.Hiding``.
         memory_penalty: Weight of the memory's own regulariser; None: the memory's default.
@@ -40,6 +43,7 @@ class TrainingOptions:
     average_over: int = 100
     window: int = 20
     requests_at_once: int = 128
+    part_size: int = 65_536
     memory_dropout: float = 0.15
     unknown_share: float = 0.1
     memory_penalty: float | None = None

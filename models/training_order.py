@@ -2,7 +2,6 @@
 
 Requests that share a walk stay together, so that the walk is walked once; walks come at random. A
 part holds whole users, whose histories are then scanned once, and no more walks than fit in memory.
-Every order follows from seed and epoch alone, so that a training can be taken up again anywhere.
 """
 
 from dataclasses import dataclass
@@ -11,9 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-
-#: Requests of a part without walks; with walks, walks of a part.
-PART_SIZE = 65_536
 
 
 @dataclass(frozen=True)
@@ -29,20 +25,22 @@ class Grouping:
     starts: Ints
 
 
-def epoch_parts(requests: Ints, grouping: Grouping | None, seed: int, epoch: int) -> list[Ints]:
+def epoch_parts(
+    requests: Ints, grouping: Grouping | None, part_size: int, rng: np.random.Generator
+) -> list[Ints]:
     """Return the requests of each part of an epoch, in training order.
 
     Args:
         requests: All training requests.
         grouping: Their walks, None for a model that walks nothing.
-        seed: Of the training.
-        epoch: Number of the epoch.
+        part_size: Requests of a part, or walks where there are some; more only where the walks of
+            one user are more.
+        rng: Of the epoch; nothing else decides the order.
     """
-    rng = np.random.default_rng((seed, epoch))
     if grouping is None:
         order = rng.permutation(requests)
         # Parts of equal size: a short last one would tell little of the whole.
-        return np.array_split(order, max(1, -(-len(order) // PART_SIZE)))
+        return np.array_split(order, max(1, -(-len(order) // part_size)))
     pairs = np.stack((grouping.users, grouping.starts))
     walks, walk = np.unique(pairs, axis=1, return_inverse=True)
     walk = walk.reshape(-1)
@@ -52,7 +50,7 @@ def epoch_parts(requests: Ints, grouping: Grouping | None, seed: int, epoch: int
     by_place = np.empty(len(users), np.int64)
     by_place[place] = n_walks
     before = np.cumsum(by_place) - by_place
-    n_parts = max(1, -(-walks.shape[1] // PART_SIZE))
+    n_parts = max(1, -(-walks.shape[1] // part_size))
     part = (before * n_parts // walks.shape[1])[place[user]][walk]
     drawn = rng.permutation(walks.shape[1])[walk]
     order = np.lexsort((drawn, part))

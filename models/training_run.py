@@ -9,15 +9,18 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
-from interest_center.core.layout import StateConfig
+from interest_center.core.errors import BundleError
 from models.bundle import Bundle, TrainingRecord, load_bundle, save_bundle
-from models.bundle_files import writing
+from models.bundle_files import read_manifest, writing
 from models.ctr_config import CtrConfig
 from models.ctr_model import weights_of
 from models.evaluate import make_progress
+from models.fingerprint import fingerprint_of
+from models.processes import leads, n_processes, told_by_leader
 from models.training import Trained, Trainer
 from models.training_options import Progress, TrainingOptions
 from models.training_state import resume_training, save_training, state_path
@@ -25,8 +28,9 @@ from models.training_tables import TrainingData
 from models.training_vocabulary import make_vocabulary
 
 LOGS = "logs"
-_SECONDS_BETWEEN_STATES = 30.0
 _STEPS_BETWEEN_LOSSES = 20
+#: Exit status of a process that SIGINT ended, by the custom of shells.
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,15 @@ class TrainingPlan:
         options: How to train.
         device: ``cpu``, ``cuda``, ...
         directory: Of the bundle.
-        leads: Whether this process tells and writes; of several processes one does.
+        seconds_between_states: A state to take the training up from is written after the first
+            part of an epoch that ends so long after the one before.
     """
 
     config: CtrConfig
     options: TrainingOptions
     device: str
     directory: Path
-    leads: bool = True
+    seconds_between_states: float = 30.0
 
 
 def identity_of(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
@@ -54,8 +59,23 @@ def identity_of(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
         "model": asdict(plan.config),
         "options": asdict(plan.options),
         "data": data.fingerprint,
-        "device": plan.device,
+        "state_rules": data.tables.state.fingerprint,
+        "device": torch.device(plan.device).type,
+        "processes": n_processes(),
     }
+
+
+def finished_bundle(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
+    """Return the bundle that this very training wrote earlier, None when there is none."""
+    try:
+        told = read_manifest(plan.directory).trained_on.get("training")
+        return load_bundle(plan.directory) if told == _digest(identity_of(plan, data)) else None
+    except BundleError:
+        return None
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return f"{fingerprint_of(identity, {}):016x}"
 
 
 def _tell(plan: TrainingPlan, trainer: Trainer, data: TrainingData, console: Console) -> None:
@@ -79,14 +99,14 @@ def _tell(plan: TrainingPlan, trainer: Trainer, data: TrainingData, console: Con
 class _Keeper:
     """Writes the state of a training every so often, between its parts."""
 
-    def __init__(self, trainer: Trainer, directory: Path, identity: dict[str, Any]) -> None:
-        self._trainer, self._directory, self._identity = trainer, directory, identity
+    def __init__(self, plan: TrainingPlan, trainer: Trainer, identity: dict[str, Any]) -> None:
+        self._plan, self._trainer, self._identity = plan, trainer, identity
         self._kept_at = time.monotonic()
 
     def keep(self) -> None:
         """Write the state if the last one is old."""
-        if time.monotonic() - self._kept_at >= _SECONDS_BETWEEN_STATES:
-            save_training(self._trainer, self._directory, self._identity)
+        if time.monotonic() - self._kept_at >= self._plan.seconds_between_states:
+            save_training(self._trainer, self._plan.directory, self._identity)
             self._kept_at = time.monotonic()
 
 
@@ -96,10 +116,11 @@ def _train(
     """Train with progress bars and logs; return the result and its seconds."""
     options, began = plan.options, time.perf_counter()
     n_train, n_validation = len(trainer.train_requests), len(trainer.validation_requests)
-    keeper = _Keeper(trainer, plan.directory, identity)
+    keeper = _Keeper(plan, trainer, identity)
     done = trainer.position
-    logs = plan.directory / LOGS
-    with make_progress() as bar, closing(SummaryWriter(str(logs), flush_secs=10)) as log:
+    # What an earlier training logged of the steps to come is no longer shown.
+    log_to = SummaryWriter(str(plan.directory / LOGS), flush_secs=10, purge_step=done.step)
+    with make_progress() as bar, closing(log_to) as log:
 
         def counter(name: str, n_requests: int) -> Callable[[int], None]:
             share = done.epoch / options.epochs
@@ -136,7 +157,13 @@ def _train(
     return trained, seconds
 
 
-def train_bundle(plan: TrainingPlan, data: TrainingData, state: StateConfig) -> Bundle | None:
+def _check_writable(directory: Path) -> None:
+    """Find out now, and not after an hour of training."""
+    with writing(directory), TemporaryFile(dir=directory):
+        pass
+
+
+def train_bundle(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
     """Train a model and write its bundle; a training that was left there is taken up.
 
     Returns:
@@ -145,10 +172,8 @@ def train_bundle(plan: TrainingPlan, data: TrainingData, state: StateConfig) -> 
     Raises:
         ConfigurationError: The directory cannot be written to, or holds another training.
     """
-    console = Console(stderr=True, quiet=not plan.leads)
-    # Found out now and not after an hour of training.
-    with writing(plan.directory), TemporaryFile(dir=plan.directory):
-        pass
+    console = Console(stderr=True, quiet=not leads())
+    told_by_leader(lambda: _check_writable(plan.directory))
     vocabulary = make_vocabulary(data.joined, plan.config, data.prices)
     trainer = Trainer(data.joined, vocabulary, plan.config, plan.options, plan.device)
     _tell(plan, trainer, data, console)
@@ -156,20 +181,34 @@ def train_bundle(plan: TrainingPlan, data: TrainingData, state: StateConfig) -> 
     if resume_training(trainer, plan.directory, identity):
         at = trainer.position
         console.print(f"taken up where it was left: epoch {at.epoch + 1}, step {at.step:,}")
-    if not plan.leads:
+    if not leads():
         trainer.train()
         return None
-    trained, seconds = _train(plan, trainer, identity, console)
+    try:
+        trained, seconds = _train(plan, trainer, identity, console)
+    except KeyboardInterrupt:
+        kept = state_path(plan.directory).exists()
+        console.print(
+            "interrupted: the same command takes the training up where its state was kept last"
+            if kept
+            else "interrupted before a state was kept: the same command begins anew"
+        )
+        raise SystemExit(_INTERRUPTED) from None
     figures = {
         "validation": trained.epochs[trained.best],
         "epochs": trained.epochs,
         "training_seconds": round(seconds, 1),
     }
-    about = {**data.files, **data.counts, "options": asdict(plan.options)}
+    about = {
+        **data.files,
+        **data.counts,
+        "options": asdict(plan.options),
+        "training": _digest(identity),
+    }
     save_bundle(
         plan.directory,
         plan.config.to_dict(),
-        state,
+        data.tables.state,
         trainer.vocabulary,
         weights_of(trained.model),
         TrainingRecord(metrics=figures, trained_on=about),

@@ -2,13 +2,19 @@
 
 It is written between the parts of an epoch. Orders and random choices follow from seed, epoch and
 step, so that weights, averages, moments and the position are all there is; a training taken up
-again makes the steps that it would have made, and ends with the same weights. The file is read
-with ``weights_only``: nothing in it is executed.
+again makes the steps that it would have made, and ends with the same weights.
+
+    +---------------------+-------------------+--------------------------------+
+    | "uic training 1" LF | blake2b of the    | torch.save of plain values and |
+    | (15 bytes)          | rest (16 bytes)   | tensors                        |
+    +---------------------+-------------------+--------------------------------+
+
+The rest is read with ``weights_only``: nothing in it is executed.
 """
 
+import hashlib
 import io
 import json
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,15 +23,21 @@ import torch
 
 from interest_center.core.errors import ConfigurationError
 from models.bundle_files import write_atomically, writing
+from models.processes import told_by_leader
 from models.training import Position, Trainer
 
 _FILE = "training-state.pt"
-_FORMAT = 1
+_HEAD = b"uic training 1\n"
+_DIGEST_BYTES = 16
 
 
 def state_path(directory: Path) -> Path:
     """Return where the state of a training into a directory lies."""
     return directory / _FILE
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
 def save_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -> None:
@@ -39,11 +51,10 @@ def save_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -
     Raises:
         ConfigurationError: The directory cannot be written to.
     """
-    content = io.BytesIO()
+    buffer = io.BytesIO()
     torch.save(
         {
-            "format": _FORMAT,
-            "identity": json.dumps(identity, sort_keys=True),
+            "identity": json.dumps(identity),
             "position": json.dumps(asdict(trainer.position)),
             "model": trainer.model.state_dict(),
             "averaged": trainer.averaged.state_dict(),
@@ -51,41 +62,76 @@ def save_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -
             "optimiser": trainer.optimiser.state_dict(),
             "tables": [optimiser.state for optimiser in trainer.tables.optimisers],
         },
-        content,
+        buffer,
     )
+    content = buffer.getvalue()
     with writing(directory):
-        write_atomically(state_path(directory), content.getvalue())
+        write_atomically(state_path(directory), _HEAD + _digest(content) + content)
 
 
 def resume_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -> bool:
     """Take a training up where it was left; False when none was left.
 
+    Of several processes the leader reads, so that the others need not see its disk.
+
     Raises:
         ConfigurationError: What was left is another training, or cannot be read.
     """
     path = state_path(directory)
-    if not path.exists():
+    content = told_by_leader(lambda: _content_of(path))
+    if content is None:
         return False
-    hint = f"remove {path} to begin anew, or give another --out"
-    try:
-        left = torch.load(path, map_location=trainer.device, weights_only=True)
-        wanted = json.loads(json.dumps(identity))
-        found = json.loads(left["identity"])
-        if left["format"] != _FORMAT or found != wanted:
-            differ = sorted(
-                name for name in {*found, *wanted} if found.get(name) != wanted.get(name)
-            )
-            raise ConfigurationError(
-                f"{directory} holds a training that was left and is another one: it differs in "
-                + ", ".join(differ or ["its format"]),
-                hint=hint,
-            )
-        _restore(trainer, left)
-    except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    left = torch.load(io.BytesIO(content), map_location=trainer.device, weights_only=True)
+    # As JSON has it: lists for tuples.
+    differences = _differences(json.loads(left["identity"]), json.loads(json.dumps(identity)))
+    if differences:
         raise ConfigurationError(
-            f"cannot read the training left in {path}: {error}", hint=hint
-        ) from error
+            f"{directory} holds a training that was left and is another one: "
+            + "; ".join(differences),
+            hint=_way_out(path),
+        )
+    _restore(trainer, left)
     return True
+
+
+def _way_out(path: Path) -> str:
+    return f"remove {path} to begin anew, or give another --out"
+
+
+def _content_of(path: Path) -> bytes | None:
+    """Return what ``torch.save`` wrote into a state, None when there is none.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is not what was written.
+    """
+    try:
+        read = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read {path}: {error.strerror or error}", hint=_way_out(path)
+        ) from error
+    start = len(_HEAD) + _DIGEST_BYTES
+    head, digest, content = read[: len(_HEAD)], read[len(_HEAD) : start], read[start:]
+    if head != _HEAD or digest != _digest(content):
+        what = "damaged" if head == _HEAD else "of another version"
+        raise ConfigurationError(
+            f"the training left in {path} is {what} and cannot be taken up", hint=_way_out(path)
+        )
+    return content
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any], prefix: str = "") -> list[str]:
+    """Say what differs between two identities, ``options.seed 0, now 1``."""
+    said = []
+    for name in sorted({*found, *wanted}):
+        one, other = found.get(name), wanted.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            said += _differences(one, other, f"{prefix}{name}.")
+        elif one != other:
+            said.append(f"{prefix}{name} {one}, now {other}")
+    return said
 
 
 def _restore(trainer: Trainer, left: dict[str, Any]) -> None:

@@ -1,21 +1,30 @@
 """One step of the optimiser: a batch's rows out of the tables, loss, gradients, rows back.
 
-Run by several processes (``torchrun``), each takes its share of a batch; dense gradients are
-averaged by ``DistributedDataParallel``, those of rows by gathering rows and gradients of all.
+Run by several processes (``torchrun``), each takes its share of a batch. Dense gradients are
+averaged by ``DistributedDataParallel``, those of rows by gathering rows and gradients of all;
+``Shares`` make that average the gradient of the whole batch. What a layer measures over a batch
+(the statistics of Dice) is measured over a process's own share.
 """
 
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 
 from models.ctr_model import CtrModel
 from models.id_table import IdTable, RowWindow
+from models.processes import mean_of_rows
 from models.request_rows import BehaviorRows, RequestBatch
 from models.row_optimiser import RowAdam, RowDecay
 from models.training_options import TrainingOptions
 from models.walks import MemoryWalk, walk_memory
+
+
+class Shares(NamedTuple):
+    """What a mean over one process's part of a batch counts for beside those of the others."""
+
+    candidates: float = 1.0  # its share of the candidates, times the number of processes
+    requests: float = 1.0  # its share of the requests, times the number of processes
 
 
 class Batch(NamedTuple):
@@ -26,17 +35,16 @@ class Batch(NamedTuple):
     weights: Tensor  # [n_candidates] what each sample counts
     memory: MemoryWalk | None  # None without a memory
     kept: Tensor  # [s] bool: whether the request may read its memory
+    shares: Shares
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""
-        memory = None if self.memory is None else self.memory.to(device)
-        return type(self)(
-            self.requests.to(device),
-            self.labels.to(device),
-            self.weights.to(device),
-            memory,
-            self.kept.to(device),
-        )
+        moved = {
+            name: column.to(device)
+            for name, column in self._asdict().items()
+            if column is not None and name != "shares"
+        }
+        return self._replace(**moved)
 
 
 class Losses(NamedTuple):
@@ -71,12 +79,14 @@ class LossModule(nn.Module):
         click = nn.functional.binary_cross_entropy_with_logits(
             scored.logits, batch.labels, batch.weights
         )
-        total = click if scored.loss is None else click + scored.loss
+        total = batch.shares.candidates * click
+        if scored.loss is not None:
+            total = total + batch.shares.requests * scored.loss
         if state is not None:
             rate = self._memory_penalty
             if rate is None:
                 rate = model.memory.default_penalty
-            total = total + model.memory.regulariser(state, rate)
+            total = total + batch.shares.requests * model.memory.regulariser(state, rate)
             state = type(state)(*(column.detach() for column in state))
         return Losses(total, click.detach(), state)
 
@@ -105,6 +115,8 @@ class TablesInTraining:
             self.optimisers.append(RowAdam(*weights, decay, options.average_over))
         self._window = RowWindow(len(self._tables[0].weight))
         self._rows = torch.zeros(0, dtype=torch.int64)
+        #: Of each table, after ``gather``, ``[n, dim]``.
+        self.gradients: list[Tensor] = []
 
     def open(self, columns: list[Tensor]) -> list[Tensor]:
         """Take the rows that a batch names out of the tables; return the columns renumbered."""
@@ -114,46 +126,21 @@ class TablesInTraining:
             table.active = table.weight[self._rows].requires_grad_()
         return renumbered
 
-    @property
-    def gradients(self) -> list[Tensor]:
-        """Gradient of the rows taken out of each table, ``[n, dim]``."""
-        found = []
+    def gather(self) -> None:
+        """Let go of the rows and keep their ``gradients``: those of all processes."""
+        mine, self.gradients = self._rows, []
         for table in self._tables:
-            assert table.active is not None
-            if table.active.grad is None:
-                table.active.grad = torch.zeros_like(table.active)
-            found.append(table.active.grad)
-        return found
+            active = table.active
+            assert active is not None
+            table.active = None
+            own = torch.zeros_like(active) if active.grad is None else active.grad
+            self._rows, gradient = mean_of_rows(mine, own)
+            self.gradients.append(gradient)
 
     def close(self, learning_rate: float, step: int) -> None:
         """Move the rows."""
-        gradients = self.gradients
-        for table, optimiser, gradient in zip(
-            self._tables, self.optimisers, gradients, strict=True
-        ):
-            table.active = None
-            rows, own = self._rows, gradient
-            if dist.is_initialized():
-                rows, own = _gathered(rows, own)
-            optimiser.step(rows, own, learning_rate, step)
-
-
-def _gathered(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows of all processes and the mean of their gradients."""
-    world = dist.get_world_size()
-    n = torch.tensor([len(rows)], device=rows.device)
-    sizes = [torch.zeros_like(n) for _ in range(world)]
-    dist.all_gather(sizes, n)
-    longest = int(torch.cat(sizes).max())
-    all_rows = [rows.new_zeros(longest) for _ in range(world)]
-    all_gradients = [gradient.new_zeros(longest, gradient.shape[1]) for _ in range(world)]
-    dist.all_gather(all_rows, nn.functional.pad(rows, (0, longest - len(rows))))
-    padded = nn.functional.pad(gradient, (0, 0, 0, longest - len(rows)))
-    dist.all_gather(all_gradients, padded)
-    # Padding is the unknown row with a gradient of zero, which every process has anyway.
-    distinct, place = torch.unique(torch.cat(all_rows), return_inverse=True)
-    total = gradient.new_zeros(len(distinct), gradient.shape[1])
-    return distinct, total.index_add_(0, place, torch.cat(all_gradients)) / world
+        for optimiser, gradient in zip(self.optimisers, self.gradients, strict=True):
+            optimiser.step(self._rows, gradient, learning_rate, step)
 
 
 class Renumbering:

@@ -61,9 +61,13 @@ class TrainingData:
     def fingerprint(self) -> str:
         """16 hex digits over all that training reads of the tables."""
         digest = hashlib.blake2b(digest_size=8)
-        for part in (self.joined.ring, self.joined.memory, self.joined.requests):
-            for column in vars(part).values():
-                digest.update(np.ascontiguousarray(column).tobytes())
+        joined = self.joined
+        columns = [joined.user_ids, *(self.prices or ())]
+        for part in (joined.ring, joined.memory, joined.categorised, joined.requests):
+            columns += vars(part).values()
+        for column in columns:
+            digest.update(f"{column.dtype.str} {column.shape}".encode())
+            digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
 
 
@@ -84,7 +88,7 @@ def read_training_data(tables: TrainingTables) -> TrainingData:
                 hint="its column split holds train, validation and test; without the column the "
                 "splits are made by time",
             )
-        if labels.min(initial=1) == labels.max(initial=0):
+        if len(np.unique(labels)) < 2:
             raise ConfigurationError(
                 f"split {name} of {tables.samples} needs samples with and without a click"
             )

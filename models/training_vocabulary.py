@@ -57,10 +57,15 @@ def make_vocabulary(
 def _item_prices(
     vocabulary: Vocabulary, items: Ids, prices: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """Return the bucket of the last price given for each item of a vocabulary."""
-    known = np.isfinite(prices)
+    """Return the bucket of the last price given for each item of a vocabulary.
+
+    Prices count in units of their median, so that any currency fills the middle of the buckets.
+    """
+    known = np.isfinite(prices) & (prices > 0)
+    if not known.any():
+        return np.zeros(0, np.uint8)
     rows: Ints = rows_of(vocabulary.items, items[known])
     buckets = np.zeros(len(vocabulary.items) + 1, np.uint8)
     # Of several values for one place numpy keeps the last.
-    buckets[rows] = price_buckets(prices[known])
+    buckets[rows] = price_buckets(prices[known] / np.median(prices[known]))
     return buckets[1:]

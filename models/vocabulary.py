@@ -17,7 +17,7 @@ Ids = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
 UNKNOWN_ROW = 0
-#: Buckets of a price: 0 for none, then quarters of a doubling, centred on a price of 1.
+#: Buckets of a price: 0 for none, then quarters of a doubling, the middle one for a price of 1.
 N_PRICES = 64
 
 

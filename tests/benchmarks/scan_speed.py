@@ -1,4 +1,4 @@
-"""How many events a second one partition takes: the MIMN scan alone, and the whole engine.
+"""How many events a second one partition takes: each memory's scan alone, and the whole engine.
 
 The engine applies batches to a center on RocksDB and checkpoints after every 8 MiB of dirty rows,
 so its rate is that of durable events. Users are uniform, Zipf-distributed (exponent 1.1), or a
@@ -21,6 +21,7 @@ from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.stores.rocksdb import RocksStore
 from models.bundle import load_updater, untrained_bundle
+from models.registry import MEMORIES
 from models.vocabulary import Vocabulary
 
 N_ITEMS = 100_000
@@ -45,12 +46,13 @@ def distributions(n_users: int) -> dict[str, Users]:
     }
 
 
-def make_updater(directory: Path) -> MemoryUpdater:
-    """Return a MIMN of random weights over a vocabulary that does not fit the cache."""
+def make_updater(memory: str) -> MemoryUpdater:
+    """Return a memory of random weights over a vocabulary that does not fit the cache."""
     items = np.arange(1, N_ITEMS + 1, dtype=np.uint64)
     vocabulary = Vocabulary.from_pairs(items, items % N_CATEGORIES + 1)
-    untrained_bundle(directory, vocabulary=vocabulary)
-    updater = load_updater(directory)
+    with tempfile.TemporaryDirectory() as directory:
+        untrained_bundle(Path(directory), f"din+{memory}", vocabulary=vocabulary)
+        updater = load_updater(Path(directory))
     assert updater is not None
     return updater
 
@@ -74,7 +76,8 @@ def measure_scan(benchmark: Benchmark, updater: MemoryUpdater, n_users: int, n: 
         ) -> None:
             updater.update_many(rows, users, *given)
 
-        benchmark.rate(f"MIMN scan, {name}", "events/s", n, scan)
+        title = f"{updater.name} scan ({4 * updater.row_floats:,} bytes a user), {name}"
+        benchmark.rate(title, "events/s", n, scan)
 
 
 class Log:
@@ -108,7 +111,7 @@ def measure_engine(
     benchmark: Benchmark, updater: MemoryUpdater | None, n_users: int, n: int
 ) -> None:
     """Measure apply and checkpoint on RocksDB."""
-    kind = "engine with MIMN" if updater else "engine without memory"
+    kind = f"engine with {updater.name}" if updater else "engine without memory"
     for name, draw in distributions(n_users).items():
         with tempfile.TemporaryDirectory() as directory:
             store = RocksStore(Path(directory) / "store")
@@ -140,12 +143,12 @@ def measure_engine(
 def main(events: int, users: int, runs: int, scan_only: bool, as_json: bool) -> None:
     """Measure the scans of one partition, in one process."""
     benchmark = Benchmark(f"{events:,} events of {users:,} users, batches of {BATCH:,}", runs)
-    with tempfile.TemporaryDirectory() as directory:
-        updater = make_updater(Path(directory))
-    measure_scan(benchmark, updater, users, events)
+    updaters = [make_updater(memory) for memory in sorted(MEMORIES)]
+    for updater in updaters:
+        measure_scan(benchmark, updater, users, events)
     if not scan_only:
-        measure_engine(benchmark, None, users, events)
-        measure_engine(benchmark, updater, users, events)
+        for kept in (None, *updaters):
+            measure_engine(benchmark, kept, users, events)
     benchmark.show(as_json)
 
 

@@ -53,7 +53,8 @@ def our_steps(data: PointInTime, model: str, **values: Any) -> Steps:
     }
     config, options = Recipe(model, sizes | values).configs(data.state)
     trainer = Trainer(data, make_vocabulary(data, config), config, options)
-    parts = epoch_parts(trainer.train_requests, trainer._grouping(), 0, 0)
+    rng = np.random.default_rng(0)
+    parts = epoch_parts(trainer.train_requests, trainer._grouping(), options.part_size, rng)
     trainer._loss.train()
     for _, n_samples, _ in trainer._part(parts[0], Progress()):
         yield n_samples

@@ -176,15 +176,17 @@ def test_any_length_of_history_is_scored(bundle: Bundle, n_behaviors: int, n_mem
 
 
 def test_only_the_newest_behaviors_are_read(bundle: Bundle) -> None:
-    length = bundle.ranker.model.config.history_length
-    inputs = inputs_of(bundle)
-    times = TIME_MS - np.arange(length + 40, 0, -1) * 60_000
+    config = bundle.ranker.model.config
+    n = config.longest_window + 40
+    length = n - int(config.window_starts(np.array([n]))[0])
+    assert config.history_length <= length < n
     longer = replace(
-        inputs,
-        behavior_items=np.arange(1, length + 41, dtype=np.uint64),
-        behavior_categories=np.zeros(length + 40, np.uint64),
-        behavior_types=np.ones(length + 40, np.uint8),
-        behavior_times_ms=times,
+        inputs_of(bundle),
+        behavior_items=np.arange(1, n + 1, dtype=np.uint64),
+        behavior_categories=np.zeros(n, np.uint64),
+        behavior_types=np.ones(n, np.uint8),
+        behavior_times_ms=TIME_MS - np.arange(n, 0, -1) * 60_000,
+        n_behaviors=n,
     )
     columns = ("items", "categories", "types", "times_ms")
     newest = {f"behavior_{c}": getattr(longer, f"behavior_{c}")[-length:] for c in columns}
