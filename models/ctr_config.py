@@ -1,14 +1,17 @@
 """Sizes and parts of a composed click model; no torch, so that every room may read a manifest."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from models.registry import load_class, memory_model, parse_name, reader_model
 
 TriggerUse = Literal["none", "input", "attention"]
+_Count = Annotated[int, Meta(ge=1)]
+_Size = Annotated[int, Meta(ge=0)]
 
 _PAGE_DIM = 4
 
@@ -29,6 +32,8 @@ class CtrConfig:
         user_dim: Width of a user embedding, 0: users are not told apart by their id.
         factor_dim: Width of the factors of a factorisation of user and item that is added to the
             logit, 0: none.
+        factor_behaviors: Whether a user's factors are those of its behaviors too, not of its id
+            only.
         time_dim: Width of the embeddings of hour and of weekday (UTC), 0: none.
         price_dim: Width of the embedding of a candidate's price bucket, 0: none.
         n_pages: Page numbers told apart, higher ones count as the last, 0: none.
@@ -41,6 +46,8 @@ class CtrConfig:
         typed: Whether the event type scales and shifts a behavior's embedding.
         activity: Whether the MLP sees the shares of event types and the newest behavior's age.
         n_ages: Buckets of that age.
+        n_counts: Half-lives with which the MLP sees what the user did in the candidate's category,
+            counted over the stored sub-sequence, see ``category_counts``; 0: none.
         trigger: ``none``; ``input``: the trigger is an input of the MLP ("+TR"); ``attention``: the
             reader attends with it ("+TRA", and the models made for triggers).
         mlp_hidden: Hidden widths of the MLP.
@@ -52,25 +59,27 @@ class CtrConfig:
     reader_config: dict[str, Any] = field(default_factory=dict)
     memory: str | None = None
     memory_config: dict[str, Any] = field(default_factory=dict)
-    n_item_buckets: int = 0
-    item_dim: int = 16
-    category_dim: int = 16
-    user_dim: int = 0
-    factor_dim: int = 0
-    time_dim: int = 0
-    price_dim: int = 0
-    n_pages: int = 10
-    history_length: int = 100
-    restart_every: int = 0
-    search_length: int = 50
+    n_item_buckets: _Size = 0
+    item_dim: _Count = 16
+    category_dim: _Count = 16
+    user_dim: _Size = 0
+    factor_dim: _Size = 0
+    factor_behaviors: bool = False
+    time_dim: _Size = 0
+    price_dim: _Size = 0
+    n_pages: _Size = 10
+    history_length: _Count = 100
+    restart_every: _Size = 0
+    search_length: _Count = 50
     n_types: int = 7
     typed: bool = True
     activity: bool = True
-    n_ages: int = 24
+    n_ages: _Count = 24
+    n_counts: _Size = 0
     trigger: TriggerUse = "input"
-    mlp_hidden: tuple[int, ...] = (64, 32)
-    activation: str = "dice"
-    dropout: float = 0.0
+    mlp_hidden: tuple[_Count, ...] = (64, 32)
+    activation: Literal["dice", "prelu"] = "dice"
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

@@ -3,7 +3,8 @@
 Every model of the registry is this composition. What belongs to no paper: the products of a
 candidate with what it found, the flag that says whether there is a memory, event types that scale
 and shift a behavior's embedding, and as further inputs of the MLP user, page, hour, weekday, price,
-the user's activity and the trigger item (as in the "+TR" baselines of the DEI2N paper).
+the user's activity, counts of what it did in the candidate's category, and the trigger item (as in
+the "+TR" baselines of the DEI2N paper).
 """
 
 from typing import Any, NamedTuple
@@ -13,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.category_counts import CategoryCounts
 from models.ctr_config import CtrConfig
-from models.factorisation import Factorisation
+from models.factorisation import Factorisation, PastFactors
 from models.id_table import IdTable
 from models.layers import Perceptron
 from models.reading import Behaviors, Reader, ReaderInputs, Seen, age_buckets
@@ -54,12 +56,12 @@ class CtrModel(nn.Module):
         self.hour_table = _table(_HOURS, config.time_dim)
         self.weekday_table = _table(_WEEKDAYS, config.time_dim)
         self.price_table = _table(N_PRICES, config.price_dim)
-        self.idle_table = _table(config.n_ages + 1, _IDLE_DIM if config.activity else 0)
+        self.idle_table = _table(max(config.n_ages, 1) + 1, _IDLE_DIM if config.activity else 0)
         self.type_scale = self.type_shift = None
         if config.typed and config.n_types:
             self.type_scale = nn.Parameter(torch.zeros(config.n_types + 1, config.dim))
             self.type_shift = nn.Parameter(torch.zeros(config.n_types + 1, config.dim))
-        self.factors = Factorisation(rows, config.factor_dim) if config.factor_dim else None
+        self.factors = _factorisation(config, rows)
         found = reader_model(config.reader)
         self.reader: Reader = load_class(found.module)(
             load_class(found.config)(**config.reader_config),
@@ -69,6 +71,7 @@ class CtrModel(nn.Module):
                 config.n_types,
                 config.history_length,
                 config.trigger == "attention",
+                config.item_dim,
             ),
         )
         self.memory: Any = None
@@ -81,9 +84,18 @@ class CtrModel(nn.Module):
             width += self.memory.interest_dim + 1
         if config.activity:
             width += _IDLE_DIM + config.n_types + 1
+        self.counts = None
+        if config.n_counts:
+            self.counts = CategoryCounts(config.n_counts, config.n_types)
+            width += config.n_counts
         if config.trigger == "input":
             width += 2 * config.dim + 1
         self.mlp = Perceptron(width, config.mlp_hidden, config.activation, config.dropout)
+
+    @property
+    def searches_candidates(self) -> bool:
+        """Whether the sub-sequences of the candidates' categories are read."""
+        return self.reader.searches_candidates or self.counts is not None
 
     @property
     def id_tables(self) -> dict[str, list[str]]:
@@ -96,6 +108,9 @@ class CtrModel(nn.Module):
         if self.factors is not None:
             for kind, names in found.items():
                 names.append(f"factors.{kind}")
+            if self.factors.past is not None:
+                found["items"].append("factors.past.items")
+                found["categories"].append("factors.past.categories")
         return found
 
     def embed(self, items: Tensor, categories: Tensor) -> Tensor:
@@ -121,6 +136,10 @@ class CtrModel(nn.Module):
             parts += [self.memory.interest(state, candidates) * flag, flag]
         if self.price_table is not None:
             parts.append(self.price_table(batch.candidate_prices))
+        if self.counts is not None:
+            assert batch.found is not None, "counts are taken over sub-sequences"
+            assert batch.group is not None, "found belongs to groups"
+            parts.append(self.counts.of_candidates(batch.found, batch.group))
         if self.idle_table is not None:
             shared += self._activity(batch.behaviors, self.idle_table)
         if self.config.trigger == "input":
@@ -130,9 +149,7 @@ class CtrModel(nn.Module):
         parts.append(torch.cat(shared, -1).unsqueeze(1).expand(-1, n, -1))
         logits = self.mlp(torch.cat(parts, -1)[batch.candidate_mask]).squeeze(-1)
         if self.factors is not None:
-            items, categories = batch.candidate_items, batch.candidate_categories
-            added = self.factors(batch.users, items, categories)
-            logits = logits + added[batch.candidate_mask]
+            logits = logits + self.factors(batch)[batch.candidate_mask]
         if reading.logits is not None:
             logits = logits + reading.logits[batch.candidate_mask]
         return Scored(logits, reading.loss)
@@ -160,7 +177,7 @@ class CtrModel(nn.Module):
             same_category_as_trigger=_of_trigger_category(batch),
             same=self._same(batch, candidates),
             trigger_behaviors=self._optional(batch.trigger_behaviors),
-            found=self._optional(batch.found),
+            found=self._optional(batch.found) if self.reader.searches_candidates else None,
             group=batch.group,
             negatives=negatives,
         )
@@ -222,6 +239,16 @@ class CtrModel(nn.Module):
         kinds = nn.functional.one_hot(own.types, self.config.n_types + 1).to(torch.float32)
         shares = (kinds * own.mask.unsqueeze(-1)).sum(1) / lengths.clamp_min(1).unsqueeze(1)
         return [idle_table(idle), shares]
+
+
+def _factorisation(config: CtrConfig, rows: TableRows) -> Factorisation | None:
+    if not config.factor_dim:
+        return None
+    past = None
+    if config.factor_behaviors:
+        n_types = config.n_types if config.typed else 0
+        past = PastFactors(rows, config.factor_dim, n_types)
+    return Factorisation(rows, config.factor_dim, past)
 
 
 def _of_trigger_category(batch: RequestBatch) -> Tensor:

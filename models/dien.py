@@ -131,7 +131,7 @@ class EvolvingLayer(nn.Module):
         s, t, n = attention.shape
         steered = attention.transpose(1, 2).reshape(s * n, t)
         inputs, real = states.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
-        hidden = states.new_zeros(s * n, states.shape[2])
+        hidden = states.new_zeros(s * n, len(cell.candidate_bias))
         for k in range(t):
             moved = cell(inputs[:, k], hidden, steered[:, k, None])
             hidden = torch.where(real[:, k, None], moved, hidden)

@@ -135,6 +135,8 @@ def in_parallel(module: nn.Module, left_out: Iterable[str]) -> nn.Module:
     if not dist.is_initialized():
         return module
     parallel = nn.parallel.DistributedDataParallel
-    parallel._set_params_and_buffers_to_ignore_for_model(module, list(left_out))  # type: ignore[no-untyped-call]
     # Each measures its own batches; what they measured is made alike when it is needed.
-    return parallel(module, broadcast_buffers=False, find_unused_parameters=True)
+    measured = [name for name, _ in module.named_buffers()]
+    alone = [*left_out, *measured]
+    parallel._set_params_and_buffers_to_ignore_for_model(module, alone)  # type: ignore[no-untyped-call]
+    return parallel(module, find_unused_parameters=True)

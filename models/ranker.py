@@ -43,8 +43,7 @@ class Ranker:
     @property
     def searches(self) -> bool:
         """Whether the model reads sub-sequences of categories."""
-        reader = self.model.reader
-        return reader.searches_trigger or reader.searches_candidates
+        return self.model.reader.searches_trigger or self.model.searches_candidates
 
     def score(self, inputs: RankInputs) -> NDArray[np.float64]:
         """Return the click probability of each candidate, ``[n_candidates]``.
@@ -78,7 +77,7 @@ class Ranker:
             trigger_category: 0 where unknown.
         """
         wanted = [np.zeros(0, np.uint64)]
-        if self.model.reader.searches_candidates:
+        if self.model.searches_candidates:
             wanted.append(self.vocabulary.categories_of(candidate_items, candidate_categories))
         if self.model.reader.searches_trigger:
             wanted.append(self._trigger_id(trigger_item, trigger_category))
@@ -101,7 +100,7 @@ class Ranker:
                 known.price_rows(inputs.candidate_items),
                 # What is searched for goes by the id: two unknown categories are not the same.
                 categories.view(np.int64)
-                if self.model.reader.searches_candidates
+                if self.model.searches_candidates
                 else np.zeros(len(categories), np.int64),
             )
         )
@@ -177,7 +176,7 @@ class Ranker:
 
     def _found(self, inputs: RankInputs, candidates: "_Candidates") -> dict[str, Any]:
         """Return the sub-sequences of the candidates' categories, and whose is whose."""
-        if not self.model.reader.searches_candidates:
+        if not self.model.searches_candidates:
             return {}
         categories, group = np.unique(candidates.category_ids, return_inverse=True)
         found = self._subsequences(inputs, categories)

@@ -72,6 +72,7 @@ class ReaderInputs:
         history_length: Newest behaviors to attend to. A recurrent reader gets more than these: its
             recurrence begins at an event that many requests share, see ``CtrConfig.restart_every``.
         trigger: Whether the reader is to attend with the trigger too ("+TRA" of the DEI2N paper).
+        item_dim: Of D, the width of the item's part, which comes first; the rest is the category's.
     """
 
     dim: int
@@ -79,6 +80,7 @@ class ReaderInputs:
     n_types: int
     history_length: int = 100
     trigger: bool = False
+    item_dim: int = 0
 
 
 class Reader(nn.Module, ABC):

@@ -19,6 +19,7 @@ from models.ctr_config import CtrConfig, default_config
 from models.registry import load_class, memory_model, reader_model
 from models.training_options import TrainingOptions
 
+_READER, _MEMORY = "reader.", "memory."
 #: Set by the model's name, or by values of their own names.
 _NOT_SET = frozenset(["reader", "reader_config", "memory", "memory_config", "n_types"])
 
@@ -76,7 +77,7 @@ class Recipe:
 def _parts(config: CtrConfig, nested: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the configurations of reader and memory with what was set."""
     reader = load_class(reader_model(config.reader).config)
-    _checked(reader, nested["reader"], "reader.")
+    _checked(reader, nested["reader"], _READER)
     parts: dict[str, Any] = {"reader_config": nested["reader"]}
     if config.memory is None:
         if nested["memory"]:
@@ -86,8 +87,13 @@ def _parts(config: CtrConfig, nested: Mapping[str, dict[str, Any]]) -> dict[str,
             )
         return parts
     widths = {"item_dim": config.item_dim, "category_dim": config.category_dim}
+    for name in sorted(set(widths) & set(nested["memory"])):
+        raise ConfigurationError(
+            f"{_MEMORY}{name} is not set by itself: a memory reads the model's own embeddings",
+            hint=f"set {name}",
+        )
     memory = load_class(memory_model(config.memory).config)
-    sizes = _checked(memory, config.memory_config | widths | nested["memory"], "memory.")
+    sizes = _checked(memory, config.memory_config | widths | nested["memory"], _MEMORY)
     return parts | {"memory_config": sizes.to_dict()}
 
 
@@ -107,7 +113,8 @@ def _checked(kind: type[Any], values: Mapping[str, Any], prefix: str = "") -> An
     try:
         return msgspec.convert(dict(values), kind)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"wrong value to set: {prefix}{error}") from error
+        said = str(error).replace("`$.", f"`{prefix}")
+        raise ConfigurationError(f"wrong value to set: {said}") from error
 
 
 def read_recipe(path: Path | None, model: str | None, settings: Sequence[str]) -> Recipe:

@@ -53,10 +53,14 @@ READERS = {
     "gru4rec": ReaderModel(
         "models.gru4rec:Gru4RecConfig", "models.gru4rec:Gru4RecReader", recurrent=True
     ),
+    "dmin": ReaderModel("models.dmin:DminConfig", "models.dmin:DminReader", "optional"),
     "sim": ReaderModel("models.sim:SimConfig", "models.sim:SimReader"),
     "dihn": ReaderModel("models.dihn:DihnConfig", "models.dihn:DihnReader", "own"),
     "dian": ReaderModel("models.dian:DianConfig", "models.dian:DianReader", "own"),
     "dei2n": ReaderModel("models.dei2n:Dei2nConfig", "models.dei2n:Dei2nReader", "own"),
+    "emb-mlp": ReaderModel("models.emb_mlp:EmbMlpConfig", "models.emb_mlp:EmbMlpReader"),
+    "wide-deep": ReaderModel("models.wide_deep:WideDeepConfig", "models.wide_deep:WideDeepReader"),
+    "pnn": ReaderModel("models.pnn:PnnConfig", "models.pnn:PnnReader"),
 }
 
 #: Keepers of memory.

@@ -20,7 +20,7 @@ from models.walks import Walks
 Ids = NDArray[np.uint64]
 
 #: Of the items presented as unknown, the share whose category is presented as unknown as well.
-_WITH_CATEGORY = 0.5
+WITH_CATEGORY = 0.5
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 
 
@@ -58,7 +58,7 @@ class Hiding:
         drawn = self.rng.random(rows.items.shape)
         return Rows(
             np.where(drawn < self.share, vocabulary.rows_as_unknown(rows.items), rows.items),
-            np.where(drawn < self.share * _WITH_CATEGORY, UNKNOWN_ROW, rows.categories),
+            np.where(drawn < self.share * WITH_CATEGORY, UNKNOWN_ROW, rows.categories),
         )
 
 
@@ -90,12 +90,14 @@ class RequestTensors:
         requests = data.requests
         reader = load_class(reader_model(config.reader).module)
         self._searches_trigger: bool = reader.searches_trigger
-        self._searches_candidates: bool = reader.searches_candidates
-        #: Rows of the behaviors and of the candidates.
+        self._searches_candidates: bool = reader.searches_candidates or config.n_counts > 0
+        #: Rows of the behaviors, of the candidates and of the triggers.
         self.ring_rows = embedding_rows(vocabulary, data.ring.items, data.ring.categories)
         self.candidate_rows = embedding_rows(vocabulary, requests.items, requests.categories)
+        self.trigger_rows = embedding_rows(
+            vocabulary, requests.triggers, requests.trigger_categories
+        )
         self._prices = vocabulary.price_rows(requests.items)
-        self._triggers = embedding_rows(vocabulary, requests.triggers, requests.trigger_categories)
         self._users = vocabulary.user_rows(data.user_ids)
         self._hours, self._weekdays = hours_and_weekdays(requests.times_ms)
         self._pages = np.where(
@@ -143,8 +145,8 @@ class RequestTensors:
             "pages": self._pages[chosen],
             "hours": self._hours[chosen],
             "weekdays": self._weekdays[chosen],
-            "triggers": self._triggers.items[chosen],
-            "trigger_categories": self._triggers.categories[chosen],
+            "triggers": self.trigger_rows.items[chosen],
+            "trigger_categories": self.trigger_rows.categories[chosen],
             "trigger_mask": requests.triggers[chosen] != 0,
         }
         tensors: dict[str, Any] = {name: _tensor(column) for name, column in columns.items()}

@@ -1,42 +1,70 @@
 """How often each id occurs in the training samples: n_j of the DIN paper's regulariser."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from models.ctr_config import CtrConfig
-from models.request_batches import RequestTensors, ranges
+from models.request_batches import WITH_CATEGORY, RequestTensors, Rows, ranges
 from models.samples import Ints
 
 
-def row_counts(tensors: RequestTensors, requests: Ints, config: CtrConfig) -> dict[str, Ints]:
+def row_counts(
+    tensors: RequestTensors, requests: Ints, config: CtrConfig, unknown_share: float
+) -> dict[str, Ints]:
     """Return occurrences of each row of the tables, ``[n_rows]`` each, by what they are rows of.
 
-    A sample's occurrences are its candidate and the behaviors that its reader sees; a request of
-    several candidates counts its behaviors once, because a step reads them once.
+    A sample's occurrences are its candidate, its trigger and the behaviors that its reader sees; a
+    request of several candidates counts trigger and behaviors once, because a step reads them once.
+    Rows of unknown ids count as often as training presents an id as unknown: they stand for many.
 
     Args:
         tensors: The requests.
         requests: Indices of those that are trained.
         config: How many behaviors a reader sees.
+        unknown_share: Share of items and users trained as unknown.
     """
-    data, n_rows = tensors.data, tensors.vocabulary.table_rows
-    asked = data.requests
-    starts = asked.starts
+    asked, known = tensors.data.requests, tensors.vocabulary
+    n_rows, starts = known.table_rows, asked.starts
     candidates, _ = ranges(starts[requests], starts[requests + 1] - starts[requests])
-    # How many requests see each event: one more from where a window begins, one less behind it.
+    came_from = requests[asked.triggers[requests] != 0]
+    seen = _times_seen(tensors, requests, config)
+
+    def occurrences(rows_of: Callable[[Rows], Ints], n: int) -> Ints:
+        shown = rows_of(tensors.candidate_rows)[candidates]
+        triggers = rows_of(tensors.trigger_rows)[came_from]
+        done = np.bincount(rows_of(tensors.ring_rows), seen, n).astype(np.int64)
+        return np.bincount(np.concatenate((shown, triggers)), minlength=n) + done
+
+    users = known.user_rows(tensors.data.user_ids)[asked.users[requests]]
+    counts = {
+        "items": occurrences(lambda rows: rows.items, n_rows.items),
+        "categories": occurrences(lambda rows: rows.categories, n_rows.categories),
+        "users": np.bincount(users, minlength=n_rows.users),
+    }
+    as_unknown = known.rows_as_unknown(np.arange(n_rows.items))
+    return {
+        "items": _as_trained(counts["items"], as_unknown, unknown_share),
+        "categories": _as_trained(counts["categories"], 0, unknown_share * WITH_CATEGORY),
+        "users": _as_trained(counts["users"], 0, unknown_share),
+    }
+
+
+def _times_seen(tensors: RequestTensors, requests: Ints, config: CtrConfig) -> Ints:
+    """Return how many of the requests see each event of the ring histories, ``[n_events]``."""
+    asked, ring = tensors.data.requests, tensors.data.ring
     positions = asked.ring_positions[requests]
-    first = data.ring.starts[asked.users[requests]]
-    edges = np.zeros(len(data.ring.items) + 1, np.int64)
+    first = ring.starts[asked.users[requests]]
+    # One more from where a window begins, one less behind it.
+    edges = np.zeros(len(ring.items) + 1, np.int64)
     np.add.at(edges, first + config.window_starts(positions), 1)
     np.add.at(edges, first + positions, -1)
-    seen = np.cumsum(edges)[:-1]
-    shown, done = tensors.candidate_rows, tensors.ring_rows
-    return {
-        "items": np.bincount(shown.items[candidates], minlength=n_rows.items)
-        + np.bincount(done.items, seen, n_rows.items).astype(np.int64),
-        "categories": np.bincount(shown.categories[candidates], minlength=n_rows.categories)
-        + np.bincount(done.categories, seen, n_rows.categories).astype(np.int64),
-        "users": np.bincount(
-            tensors.vocabulary.user_rows(data.user_ids)[asked.users[requests]],
-            minlength=n_rows.users,
-        ),
-    }
+    seen: Ints = np.cumsum(edges)[:-1]
+    return seen
+
+
+def _as_trained(counts: Ints, as_unknown: Ints | int, share: float) -> Ints:
+    """Return the counts when a share of each row's occurrences is presented as another row."""
+    trained, hidden = (1 - share) * counts, share * counts
+    np.add.at(trained, np.broadcast_to(as_unknown, counts.shape), hidden)
+    return np.asarray(np.rint(trained), np.int64)

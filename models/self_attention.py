@@ -1,8 +1,8 @@
 """Multi-head self-attention over behaviors (Vaswani et al. 2017) with residual and normalisation.
 
 E = LayerNorm(X + dropout([head_1, ...] W^O)), head_i = softmax(Q_i K_i^T / sqrt(d_h)) V_i, as DEI2N
-(eq 2-3) and DIHN have it: no biases, no mask of the future. Behaviors that are not there are not
-attended to; where there are none at all the heads are zeros.
+(eq 2-3), DIHN and DMIN have it: no biases; DMIN hides the future. Behaviors that are not there are
+not attended to; where there are none at all the heads are zeros.
 """
 
 import math
@@ -20,16 +20,17 @@ class SelfAttention(nn.Module):
         dim: Width D of a behavior.
         n_heads: Heads; they share D, so it must be a multiple of them.
         dropout: Share of the output left out in training, before the residual is added.
+        causal: Whether a behavior attends only to itself and to earlier ones.
 
     Raises:
         ValueError: D is not a multiple of the heads.
     """
 
-    def __init__(self, dim: int, n_heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, n_heads: int, dropout: float = 0.0, causal: bool = False) -> None:
         super().__init__()
         if dim % n_heads:
             raise ValueError(f"{n_heads} heads do not share a width of {dim}")
-        self.n_heads = n_heads
+        self.n_heads, self.causal = n_heads, causal
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -45,16 +46,27 @@ class SelfAttention(nn.Module):
         Returns:
             ``[s, t, D]``; what stands at masked behaviors means nothing.
         """
-        refined: Tensor = self.norm(behaviors + self.dropout(self.out(self.heads(behaviors, mask))))
+        heads = attention_heads(self.qkv(behaviors), mask, self.n_heads, self.causal)
+        refined: Tensor = self.norm(behaviors + self.dropout(self.out(heads)))
         return refined
 
-    def heads(self, behaviors: Tensor, mask: Tensor) -> Tensor:
-        """Return the heads side by side, ``[s, t, D]``."""
-        s, t, dim = behaviors.shape
-        width = dim // self.n_heads
-        split = self.qkv(behaviors).view(s, t, 3, self.n_heads, width)
-        # Contiguous: products of scattered matrices go one by one, which costs more than the copy.
-        q, k, v = split.permute(2, 0, 3, 1, 4).contiguous()  # each [s, heads, t, width]
-        scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(width)
-        weights = masked_softmax(scores, mask[:, None, None, :], -1)
-        return torch.matmul(weights, v).transpose(1, 2).reshape(s, t, dim)
+
+def attention_heads(qkv: Tensor, mask: Tensor, n_heads: int, causal: bool = False) -> Tensor:
+    """Return the heads side by side, ``[s, t, D]``.
+
+    Args:
+        qkv: Queries, keys and values of the behaviors, side by side, ``[s, t, 3 D]``.
+        mask: True where there is a behavior, ``[s, t]``.
+        n_heads: They share D.
+        causal: Whether a behavior attends only to itself and to earlier ones.
+    """
+    s, t, width = qkv.shape
+    split = qkv.view(s, t, 3, n_heads, width // 3 // n_heads)
+    # Contiguous: products of scattered matrices go one by one, which costs more than the copy.
+    q, k, v = split.permute(2, 0, 3, 1, 4).contiguous()  # each [s, heads, t, D / heads]
+    scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(q.shape[-1])
+    real = mask[:, None, None, :]
+    if causal:
+        real = real & torch.ones(t, t, dtype=torch.bool, device=mask.device).tril()
+    weights = masked_softmax(scores, real, -1)
+    return torch.matmul(weights, v).transpose(1, 2).reshape(s, t, -1)

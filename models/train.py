@@ -12,6 +12,7 @@ from rich.table import Table
 
 from interest_center.core.layout import load_state_config
 from models.bundle import Bundle, TrainingRecord, save_bundle
+from models.bundle_files import MANIFEST
 from models.ctr_model import weights_of
 from models.evaluate import DEFAULT_THREADS, evaluate_with_bar, table_of
 from models.evaluation import Evaluation
@@ -22,9 +23,12 @@ from models.registry import model_names
 from models.report import write_report
 from models.tables import SPLITS
 from models.training_run import TrainingPlan, finished_bundle, train_bundle
+from models.training_state import state_path
 from models.training_tables import TrainingData, TrainingTables, read_training_data
 
 _DEFAULT_MODEL = "din+mimn"
+#: Exit status of a process that SIGINT ended, by the custom of shells.
+_INTERRUPTED = 130
 
 
 def train_seeds(
@@ -179,10 +183,25 @@ def train(  # noqa: PLR0913 - one parameter an option
     config, options = wanted.configs(state)
     tables = TrainingTables(events, samples, state, parse_days(exclude_days or ""))
     plan = TrainingPlan(config, options, join_processes(device), out)
-    found = train_seeds(plan, read_training_data(tables), seeds)
-    leave_processes()
-    if found:
-        _finish(found, out)
+    try:
+        found = train_seeds(plan, read_training_data(tables), seeds)
+        leave_processes()
+        if found:
+            _finish(found, out)
+    except KeyboardInterrupt:
+        if leads():
+            Console(stderr=True).print(_way_on(out))
+        raise SystemExit(_INTERRUPTED) from None
+
+
+def _way_on(out: Path) -> str:
+    """Say what an interrupted training left, and what to do next."""
+    if state_path(out).exists() or any(state_path(one).exists() for one in out.glob("seed-*")):
+        return "interrupted: the same command takes the training up where its state was kept last"
+    said = "interrupted, and no state of a training is kept: the same command begins anew"
+    if (out / MANIFEST).exists():
+        said += f"; the bundle in {out} is whole, `uic evaluate --bundle {out}` scores it"
+    return said
 
 
 def _finish(found: list[tuple[Bundle, Evaluation]], out: Path) -> None:

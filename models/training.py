@@ -166,8 +166,8 @@ class Trainer:
         self.validation_requests = np.sort(some)
 
     def _tables(self, config: CtrConfig) -> Renumbering:
-        counts = row_counts(self.tensors, self.train_requests, config)
         options = self.options
+        counts = row_counts(self.tensors, self.train_requests, config, options.unknown_share)
 
         def kind(name: str, decay: float) -> TablesInTraining:
             own = torch.from_numpy(counts[name]).to(self.device, torch.float32)

@@ -2,6 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+_Count = Annotated[int, Meta(ge=1)]
+_Rate = Annotated[float, Meta(ge=0)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -32,24 +39,24 @@ class TrainingOptions:
         seed: Of weights, order and dropout.
     """
 
-    epochs: int = 6
-    learning_rate: float = 3e-3
-    decay: float = 0.7
-    row_decay: float = 0.01
-    user_decay: float = 0.1
-    row_regulariser: float = 0.0
-    half_life_days: float = 0.0
-    oldest_weight: float = 0.2
-    average_over: int = 100
-    window: int = 20
-    requests_at_once: int = 128
-    part_size: int = 65_536
-    memory_dropout: float = 0.15
-    unknown_share: float = 0.1
-    memory_penalty: float | None = None
-    patience: int = 2
-    validation_requests: int = 10_000
-    seed: int = 0
+    epochs: _Count = 6
+    learning_rate: _Rate = 3e-3
+    decay: _Rate = 0.7
+    row_decay: _Rate = 0.01
+    user_decay: _Rate = 0.1
+    row_regulariser: _Rate = 0.0
+    half_life_days: _Rate = 0.0
+    oldest_weight: _Share = 0.2
+    average_over: _Count = 100
+    window: _Count = 20
+    requests_at_once: _Count = 128
+    part_size: _Count = 65_536
+    memory_dropout: _Share = 0.15
+    unknown_share: _Share = 0.1
+    memory_penalty: _Rate | None = None
+    patience: _Count = 2
+    validation_requests: _Count = 10_000
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,12 @@ from models.fingerprint import fingerprint_of
 from models.processes import leads, n_processes, told_by_leader
 from models.training import Trained, Trainer
 from models.training_options import Progress, TrainingOptions
-from models.training_state import resume_training, save_training, state_path
+from models.training_state import remove_state, resume_training, save_training
 from models.training_tables import TrainingData
 from models.training_vocabulary import make_vocabulary
 
 LOGS = "logs"
 _STEPS_BETWEEN_LOSSES = 20
-#: Exit status of a process that SIGINT ended, by the custom of shells.
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,17 @@ def _tell(plan: TrainingPlan, trainer: Trainer, data: TrainingData, console: Con
 class _Keeper:
     """Writes the state of a training every so often, between its parts."""
 
-    def __init__(self, plan: TrainingPlan, trainer: Trainer, identity: dict[str, Any]) -> None:
-        self._plan, self._trainer, self._identity = plan, trainer, identity
+    def __init__(
+        self, plan: TrainingPlan, trainer: Trainer, identity: dict[str, Any], log: SummaryWriter
+    ) -> None:
+        self._plan, self._trainer, self._identity, self._log = plan, trainer, identity, log
         self._kept_at = time.monotonic()
 
     def keep(self) -> None:
         """Write the state if the last one is old."""
         if time.monotonic() - self._kept_at >= self._plan.seconds_between_states:
+            # What is logged of the steps that the state holds is not logged again.
+            self._log.flush()
             save_training(self._trainer, self._plan.directory, self._identity)
             self._kept_at = time.monotonic()
 
@@ -116,11 +118,11 @@ def _train(
     """Train with progress bars and logs; return the result and its seconds."""
     options, began = plan.options, time.perf_counter()
     n_train, n_validation = len(trainer.train_requests), len(trainer.validation_requests)
-    keeper = _Keeper(plan, trainer, identity)
     done = trainer.position
     # What an earlier training logged of the steps to come is no longer shown.
-    log_to = SummaryWriter(str(plan.directory / LOGS), flush_secs=10, purge_step=done.step)
+    log_to = SummaryWriter(str(plan.directory / LOGS), flush_secs=10, purge_step=done.step + 1)
     with make_progress() as bar, closing(log_to) as log:
+        keeper = _Keeper(plan, trainer, identity, log)
 
         def counter(name: str, n_requests: int) -> Callable[[int], None]:
             share = done.epoch / options.epochs
@@ -184,16 +186,7 @@ def train_bundle(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
     if not leads():
         trainer.train()
         return None
-    try:
-        trained, seconds = _train(plan, trainer, identity, console)
-    except KeyboardInterrupt:
-        kept = state_path(plan.directory).exists()
-        console.print(
-            "interrupted: the same command takes the training up where its state was kept last"
-            if kept
-            else "interrupted before a state was kept: the same command begins anew"
-        )
-        raise SystemExit(_INTERRUPTED) from None
+    trained, seconds = _train(plan, trainer, identity, console)
     figures = {
         "validation": trained.epochs[trained.best],
         "epochs": trained.epochs,
@@ -213,5 +206,5 @@ def train_bundle(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
         weights_of(trained.model),
         TrainingRecord(metrics=figures, trained_on=about),
     )
-    state_path(plan.directory).unlink(missing_ok=True)
+    remove_state(plan.directory)
     return load_bundle(plan.directory)

@@ -66,7 +66,20 @@ def save_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -
     )
     content = buffer.getvalue()
     with writing(directory):
+        _remove_unfinished(directory)
         write_atomically(state_path(directory), _HEAD + _digest(content) + content)
+
+
+def remove_state(directory: Path) -> None:
+    """Remove the state of a training that is over."""
+    state_path(directory).unlink(missing_ok=True)
+    _remove_unfinished(directory)
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Remove what a training that was killed while it wrote its state has left."""
+    for unfinished in directory.glob(f".{_FILE}.*.tmp"):
+        unfinished.unlink(missing_ok=True)
 
 
 def resume_training(trainer: Trainer, directory: Path, identity: dict[str, Any]) -> bool:
@@ -81,7 +94,7 @@ def resume_training(trainer: Trainer, directory: Path, identity: dict[str, Any])
     content = told_by_leader(lambda: _content_of(path))
     if content is None:
         return False
-    left = torch.load(io.BytesIO(content), map_location=trainer.device, weights_only=True)
+    left = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     # As JSON has it: lists for tuples.
     differences = _differences(json.loads(left["identity"]), json.loads(json.dumps(identity)))
     if differences:
@@ -90,7 +103,13 @@ def resume_training(trainer: Trainer, directory: Path, identity: dict[str, Any])
             + "; ".join(differences),
             hint=_way_out(path),
         )
-    _restore(trainer, left)
+    try:
+        _restore(trainer, left)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"the training left in {path} is of another version and cannot be taken up",
+            hint=_way_out(path),
+        ) from error
     return True
 
 
@@ -140,6 +159,6 @@ def _restore(trainer: Trainer, left: dict[str, Any]) -> None:
     trainer.best = left["best"]
     trainer.optimiser.load_state_dict(left["optimiser"])
     for optimiser, state in zip(trainer.tables.optimisers, left["tables"], strict=True):
-        optimiser.state = state
+        optimiser.state = {name: tensor.to(trainer.device) for name, tensor in state.items()}
     position = json.loads(left["position"])
     trainer.position = Position(**{**position, "losses": tuple(position["losses"])})

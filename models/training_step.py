@@ -140,7 +140,9 @@ class TablesInTraining:
     def close(self, learning_rate: float, step: int) -> None:
         """Move the rows."""
         for optimiser, gradient in zip(self.optimisers, self.gradients, strict=True):
-            optimiser.step(self._rows, gradient, learning_rate, step)
+            # Not every table of a kind is asked for every row that the batch names.
+            asked = gradient.any(1)
+            optimiser.step(self._rows[asked], gradient[asked], learning_rate, step)
 
 
 class Renumbering:

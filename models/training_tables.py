@@ -85,7 +85,9 @@ def read_training_data(tables: TrainingTables) -> TrainingData:
         if code == TRAIN and not len(labels):
             raise ConfigurationError(
                 f"{tables.samples} has no row of split train to train on",
-                hint="its column split holds train, validation and test; without the column the "
+                hint="exclude fewer days"
+                if len(samples.labels) < len(everything.labels)
+                else "its column split holds train, validation and test; without the column the "
                 "splits are made by time",
             )
         if len(np.unique(labels)) < 2:

@@ -1,4 +1,4 @@
-"""The ids that a model may know: those that its training samples and their histories hold."""
+"""The ids that a model may know: those of its training samples, their triggers and histories."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def make_vocabulary(
     config: CtrConfig | None = None,
     prices: tuple[Ids, NDArray[np.float64]] | None = None,
 ) -> Vocabulary:
-    """Collect the ids of the training candidates and of what their users did before them.
+    """Collect the ids of the training candidates and triggers, and of what users did before.
 
     Args:
         data: Histories and requests.
@@ -27,11 +27,14 @@ def make_vocabulary(
     """
     requests = data.requests
     train = requests.splits == TRAIN
-    items = [requests.items[np.repeat(train, np.diff(requests.starts))]]
-    categories = [requests.categories[np.repeat(train, np.diff(requests.starts))]]
+    came_from = train & (requests.triggers != 0)
+    shown = np.repeat(train, np.diff(requests.starts))
+    items = [requests.triggers[came_from], requests.items[shown]]
+    categories = [requests.trigger_categories[came_from], requests.categories[shown]]
     for history, positions in (
         (data.ring, requests.ring_positions),
         (data.memory, requests.memory_positions),
+        (data.categorised, requests.subsequence_positions),
     ):
         seen = np.zeros(len(history.starts) - 1, np.int64)
         np.maximum.at(seen, requests.users[train], positions[train])

@@ -14,7 +14,7 @@ import polars as pl
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.adapters.converted import Converted
-from models.adapters.raw_files import check_columns, find_file, read_texts, typed
+from models.adapters.raw_files import check_columns, check_filled, find_file, read_texts, typed
 
 RATINGS_FILE = "ratings_rebuilt.csv.gz"
 MOVIES_FILE = "movies.dat"
@@ -90,8 +90,7 @@ def _ratings(directory: Path) -> pl.DataFrame:
             "split": pl.col("split").replace_strict(_SPLITS, default=None),
         },
     )
-    if made.select(pl.any_horizontal(pl.all().has_nulls())).item():
-        raise ConfigurationError(f"{path} has empty cells")
+    check_filled(path, made, columns)
     return made.select(
         "rating",
         "split",
@@ -112,7 +111,9 @@ def _genres(directory: Path) -> pl.DataFrame:
     movies = [line.split("::") for line in lines if line]
     wrong = [k for k, movie in enumerate(movies, 1) if len(movie) != 3 or not movie[0].isdigit()]
     if wrong:
-        raise ConfigurationError(f"line {wrong[0]} of {path} is not id::title::genres")
+        raise ConfigurationError(
+            f"line {wrong[0]} of {path} is not id::title::genres", hint="correct this line"
+        )
     return pl.DataFrame(
         {
             "item_id": pl.Series([int(movie[0]) for movie in movies], dtype=pl.Int64),

@@ -7,6 +7,8 @@ import polars as pl
 
 from interest_center.core.errors import ConfigurationError
 
+_HOW_TO_GO_ON = "correct or remove these rows; row 1 is the first row of data"
+
 
 def find_file(directory: Path, *names: str) -> Path:
     """Return the first of these files that is in a directory.
@@ -22,30 +24,33 @@ def find_file(directory: Path, *names: str) -> Path:
     )
 
 
-def read_texts(path: Path, header: bool = True, quoted: bool = True) -> pl.DataFrame:
-    """Read a CSV file (also ``.csv.gz``), every column as text.
+def read_texts(path: Path) -> pl.DataFrame:
+    """Read a CSV file (also ``.csv.gz``) with a header, every column as text.
 
     Raises:
         ConfigurationError: It cannot be read.
     """
     try:
-        return pl.read_csv(
-            path, has_header=header, infer_schema=False, quote_char='"' if quoted else None
-        )
+        return pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ConfigurationError(f"cannot read {path}: {error}") from error
 
 
 def check_columns(path: Path, frame: pl.DataFrame, needed: Sequence[str], log: str) -> None:
-    """Refuse a file without the columns of its log.
+    """Refuse a file without the columns of its log, or without rows.
 
     Raises:
-        ConfigurationError: One is missing.
+        ConfigurationError: A column is missing, or every row.
     """
-    if not set(needed) <= set(frame.columns):
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
         raise ConfigurationError(
-            f"{path} has columns {', '.join(frame.columns)}, the {log} log has {', '.join(needed)}"
+            f"{path} lacks the columns {', '.join(missing)} of the {log} log, "
+            f"it has {', '.join(frame.columns)}",
+            hint="is it the right file? `uic convert --help` says which log is meant",
         )
+    if not len(frame):
+        raise ConfigurationError(f"{path} has no rows", hint="load it again")
 
 
 def typed(path: Path, frame: pl.DataFrame, types: Mapping[str, pl.Expr]) -> pl.DataFrame:
@@ -53,7 +58,7 @@ def typed(path: Path, frame: pl.DataFrame, types: Mapping[str, pl.Expr]) -> pl.D
 
     Args:
         path: Where the frame was read from; a refusal names it.
-        frame: Columns as text.
+        frame: Columns as text, rows as in the file.
         types: Name of each wanted column and what is made of it, null where that fails.
 
     Raises:
@@ -63,8 +68,34 @@ def typed(path: Path, frame: pl.DataFrame, types: Mapping[str, pl.Expr]) -> pl.D
     for name in types:
         wrong = frame[name].is_not_null() & made[name].is_null()
         if wrong.any():
+            row = wrong.arg_max()
+            assert row is not None
             raise ConfigurationError(
                 f"column {name} of {path} cannot be read in {wrong.sum()} rows, "
-                f"the first holds {frame[name].filter(wrong)[0]!r}"
+                f"the first is row {row + 1}: {frame[name][row]!r}",
+                hint=_HOW_TO_GO_ON,
             )
     return made
+
+
+def check_filled(path: Path, frame: pl.DataFrame, names: Sequence[str]) -> None:
+    """Refuse columns with empty cells.
+
+    Args:
+        path: Where the frame was read from; a refusal names it.
+        frame: Rows as in the file.
+        names: Columns that must say something in every row.
+
+    Raises:
+        ConfigurationError: One of them is empty somewhere.
+    """
+    for name in names:
+        empty = frame[name].is_null()
+        if empty.any():
+            row = empty.arg_max()
+            assert row is not None
+            raise ConfigurationError(
+                f"column {name} of {path} is empty in {empty.sum()} rows, "
+                f"the first is row {row + 1}",
+                hint=_HOW_TO_GO_ON,
+            )

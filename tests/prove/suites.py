@@ -12,4 +12,11 @@ def main_lines() -> list[Line]:
     return LINES
 
 
-SUITES: dict[str, Callable[[], list[Line]]] = {"main": main_lines}
+def models_lines() -> list[Line]:
+    """Return the lines of the second issue, "Every model of the papers, trained and proven"."""
+    from prove.models_rows import LINES
+
+    return LINES
+
+
+SUITES: dict[str, Callable[[], list[Line]]] = {"main": main_lines, "models": models_lines}

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from prove.system import UIC, Process, SystemFailedError
 
 ROOT = Path(__file__).parents[2]
 #: What a result follows from besides data and recipe.
 CODE = ("models", "interest_center/core", "uv.lock")
+#: Tables are hashed by their contents, and reports are not what is measured.
+NOT_OF_RESULTS = ("adapters", "report", "shopper", "simulate")
 JOBS = 2
 POLL_SECONDS = 0.2
 
@@ -37,19 +40,30 @@ def hash_of(*parts: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def content_hash(paths: Iterable[Path]) -> str:
-    """Return 16 hex digits over names and contents of files; of a directory all its sources."""
+def content_hash(files: Iterable[Path]) -> str:
+    """Return 16 hex digits over names and contents of files."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in paths:
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        for file in files:
-            digest.update(file.name.encode() + file.read_bytes())
+    for file in files:
+        digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def code_files() -> list[Path]:
+    """Return the files that results follow from."""
+    found = list[Path]()
+    for part in CODE:
+        path = ROOT / part
+        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [
+        file
+        for file in found
+        if not any(part.startswith(NOT_OF_RESULTS) for part in file.relative_to(ROOT).parts[1:])
+    ]
 
 
 def code_hash() -> str:
     """Return 16 hex digits over the code that results follow from."""
-    return content_hash(ROOT / part for part in CODE)
+    return content_hash(code_files())
 
 
 @dataclass(frozen=True)
@@ -113,13 +127,28 @@ class Result:
         training: The training.
         bundle: Directory of its bundle.
         figures: What ``uic evaluate --split test --json`` says of it.
+        validation: Figures of validation that the best epoch was chosen by.
         seconds: How long it trained.
     """
 
     training: Training
     bundle: Path
     figures: dict[str, Any]
+    validation: dict[str, Any]
     seconds: float
+
+
+@dataclass(frozen=True)
+class World:
+    """A simulated world.
+
+    Attributes:
+        tables: Its tables, without the true probability of a click.
+        directory: The world as it was simulated, with that probability.
+    """
+
+    tables: Tables
+    directory: Path
 
 
 @dataclass
@@ -162,6 +191,58 @@ class Trainings:
             self._run(f"convert-{name}", argv)
             rough.rename(place)
         return Tables.at(place)
+
+    def with_rules(self, tables: Tables, **rules: object) -> Tables:
+        """Return the same tables with other state rules."""
+        place = self._root / "tables" / f"{tables.key}-{hash_of(rules)}"
+        if not place.exists():
+            rough = place.with_name(place.name + f".{os.getpid()}")
+            rough.mkdir(parents=True)
+            told = json.loads((tables.directory / "state.json").read_text())
+            (rough / "state.json").write_text(json.dumps({**told, **rules}))
+            for name in ("events.parquet", "samples.parquet"):
+                (rough / name).symlink_to(tables.directory / name)
+            rough.rename(place)
+        return Tables.at(place)
+
+    def world(self, seed: int, *arguments: str) -> World:
+        """Return the world that ``uic simulate`` makes.
+
+        Args:
+            seed: Of the world.
+            arguments: Further ones of the command.
+        """
+        sources = [ROOT / "models" / "simulate.py", *sorted((ROOT / "models").glob("shopper*.py"))]
+        key = hash_of(arguments, content_hash(sources))
+        place = self._root / "tables" / f"world-{seed}-{key}"
+        if not place.exists():
+            rough = place.with_name(place.name + f".{os.getpid()}")
+            argv = ["simulate", "--seed", str(seed), "--out", str(rough / "seen"), *arguments]
+            self._run("simulate", argv)
+            (rough / "world").mkdir()
+            samples = rough / "seen" / "samples.parquet"
+            samples.rename(rough / "world" / "samples.parquet")
+            shown = pl.read_parquet(rough / "world" / "samples.parquet").drop("probability")
+            shown.write_parquet(samples)
+            rough.rename(place)
+        return World(Tables.at(place / "seen"), place / "world")
+
+    def evaluation(self, result: Result, *arguments: str) -> dict[str, Any]:
+        """Return what ``uic evaluate --split test --json`` says with further arguments.
+
+        Bundles named in the arguments must be those of results.
+        """
+        tables = result.training.tables
+        place = self._root / "evaluations" / f"{hash_of(result.training.key, arguments)}.json"
+        if not place.exists():
+            argv = ["evaluate", "--bundle", str(result.bundle), *tables.arguments]
+            argv += ["--split", "test", "--json", *arguments]
+            found = json_of(self._run(f"evaluate-{result.training.label}", argv))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(json.dumps(found))
+        found = json.loads(place.read_text())
+        assert isinstance(found, dict)
+        return found
 
     def results(self, trainings: Sequence[Training]) -> list[Result]:
         """Return the results of trainings, in order; those that are missing are trained.
@@ -224,10 +305,8 @@ class Trainings:
         if len(job.done) < len(job.steps):
             self._begin(job)
             return False
-        said = job.process.said()
-        figures = json.loads(said[said.index('{"') :])
         rough = job.place / "figures.json.tmp"
-        rough.write_text(json.dumps(figures))
+        rough.write_text(json.dumps(json_of(job.process)))
         rough.rename(job.place / "figures.json")
         return True
 
@@ -238,11 +317,12 @@ class Trainings:
             training,
             place / "bundle",
             json.loads((place / "figures.json").read_text()),
+            manifest["metrics"]["validation"],
             float(manifest["metrics"]["training_seconds"]),
         )
 
-    def _run(self, name: str, arguments: list[str]) -> None:
-        """Run one command to its end."""
+    def _run(self, name: str, arguments: list[str]) -> Process:
+        """Run one command to its end; return it."""
         self._workspace.mkdir(parents=True, exist_ok=True)
         process = Process(name, [UIC, *arguments], self._env, self._workspace / f"{name}.log")
         try:
@@ -255,6 +335,13 @@ class Trainings:
             status = process.stop()
         if status:
             raise SystemFailedError(f"{name}: {process.tail()}")
+        return process
+
+
+def json_of(process: Process) -> Any:
+    """Return the object that a command printed after its progress."""
+    said = process.said()
+    return json.loads(said[said.index('{"') :])
 
 
 def with_seeds(

@@ -1,14 +1,12 @@
 """Line 7: the numeric vectors, also from another folder, and shown to fail on changed numbers."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+from prove.pytest_runs import run_pytest
 from prove.rows import Bench, Check, NotShownError, figure
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,22 +23,15 @@ FILES = {
 }
 
 
-def golden_tests(vectors: Path, report: Path) -> dict[str, Counter[str]]:
+def golden_tests(
+    vectors: Path, report: Path, files: Iterable[str] = FILES
+) -> dict[str, Counter[str]]:
     """Run the golden tests on a folder; return how many passed and failed by file number."""
-    command = [sys.executable, "-m", "pytest", "tests/golden", "--vectors", str(vectors)]
-    subprocess.run(
-        [*command, "-q", "-p", "no:cacheprovider", f"--junitxml={report}"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        timeout=600,
-    )
-    outcomes: dict[str, Counter[str]] = {number: Counter() for number in FILES}
-    for case in ElementTree.parse(report).iter("testcase"):
-        number = next((n for n in FILES if f"[{n}" in case.get("name", "")), None)
-        if number is not None:
-            bad = any(case.find(kind) is not None for kind in ("failure", "error", "skipped"))
-            outcomes[number]["failed" if bad else "passed"] += 1
+    outcomes: dict[str, Counter[str]] = {number: Counter() for number in files}
+    for case in run_pytest(ROOT, ["tests/golden", "--vectors", str(vectors)], report):
+        number = case.parameters[-1]
+        if number in outcomes:
+            outcomes[number]["passed" if case.passed else "failed"] += 1
     return outcomes
 
 

@@ -1,0 +1,59 @@
+"""Embedding & MLP: the base model that DIN is compared with (Zhou et al., KDD 2018, section 4.2).
+
+Behaviors are pooled to one vector of fixed length, the same to all candidates; the MLP of the
+composition reads it beside the candidate. The paper pools by a sum or an average. Behaviors are
+embedded as everywhere in the composition, with their event types, which the paper does not have.
+Padding is left out; without behaviors the vector is zeros.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from models.layers import weighted_sums
+from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
+
+Pooling = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class EmbMlpConfig:
+    """Form of the model.
+
+    Attributes:
+        pooling: ``sum`` or ``mean`` of the behaviors.
+    """
+
+    pooling: Pooling = "sum"
+
+
+def pooled(behaviors: Behaviors, pooling: Pooling) -> Tensor:
+    """Return the sum or the mean of behaviors, zeros where there are none, ``[s, D]``."""
+    real = behaviors.mask.unsqueeze(-1).to(behaviors.keys.dtype)
+    total = weighted_sums(real, behaviors.keys).squeeze(1)
+    return total / real.sum(1).clamp_min(1) if pooling == "mean" else total
+
+
+class EmbMlpReader(Reader):
+    """The pooled behaviors; the same to all candidates.
+
+    Args:
+        config: Form.
+        inputs: What the composition offers.
+    """
+
+    def __init__(self, config: EmbMlpConfig, inputs: ReaderInputs) -> None:
+        super().__init__()
+        self.pooling = config.pooling
+        self._dim = inputs.dim
+
+    @property
+    def interest_dim(self) -> int:
+        """Width D of a behavior."""
+        return self._dim
+
+    def forward(self, seen: Seen) -> Reading:
+        """Pool the behaviors."""
+        pool = pooled(seen.behaviors, self.pooling).unsqueeze(1)
+        return Reading(pool.expand(-1, seen.candidates.shape[1], -1))
