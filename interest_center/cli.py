@@ -29,6 +29,9 @@ COMMANDS = {
     "convert": LazyCommand(
         "models.adapters.command", "convert", "Public logs as tables to train on."
     ),
+    "sample": LazyCommand(
+        "models.sampling_command", "sample", "An event log as samples, with negatives drawn."
+    ),
     "train": LazyCommand("models.train", "train", "Train a model bundle from event logs."),
     "evaluate": LazyCommand("models.evaluate", "evaluate", "AUC, GAUC, log loss of a bundle."),
     "ranker": LazyCommand("ranking.service", "ranker", "The ranking worker: candidates to scores."),

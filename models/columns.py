@@ -79,6 +79,10 @@ class Columns:
     def __len__(self) -> int:
         return len(self._frame)
 
+    def as_read(self, name: str) -> pl.Series:
+        """Return a column as it stands in the file, gaps included."""
+        return self._frame[name]
+
     def filled(self, name: str) -> pl.Series:
         """Return a column that must say something in every row.
 

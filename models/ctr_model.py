@@ -149,7 +149,9 @@ class CtrModel(nn.Module):
         parts.append(torch.cat(shared, -1).unsqueeze(1).expand(-1, n, -1))
         logits = self.mlp(torch.cat(parts, -1)[batch.candidate_mask]).squeeze(-1)
         if self.factors is not None:
-            logits = logits + self.factors(batch)[batch.candidate_mask]
+            items, categories = batch.candidate_items, batch.candidate_categories
+            added = self.factors(batch.users, items, categories, batch.behaviors)
+            logits = logits + added[batch.candidate_mask]
         if reading.logits is not None:
             logits = logits + reading.logits[batch.candidate_mask]
         return Scored(logits, reading.loss)

@@ -155,24 +155,28 @@ class Dei2nReader(Reader):
             parts.append(self.interaction(torch.cat(both, -1)))
         return Reading(torch.cat(parts, -1))
 
-    def trigger_probability(self, seen: Seen) -> Tensor:
-        """Return p_tr (eq 1), 0 without a trigger, 1/2 without the layer, ``[s]``."""
+    def trigger_probability(self, seen: Seen) -> Tensor | None:
+        """Return p_tr (eq 1), 0 without a trigger, ``[s]``; None without the layer."""
         if self.instant is None:
-            return seen.has_trigger.to(seen.trigger.dtype) / 2
+            return None
         found = of_trigger(seen)
         done = (found.keys * found.mask.unsqueeze(-1)).sum(1)
         logits = self.instant(torch.cat((seen.request, seen.trigger, done), -1))
         return following(seen, logits)
 
     def attention(self, seen: Seen) -> Tensor | None:
-        """Return the weights of the soft part, mixed like what they weigh; ``[s, t, n]``."""
+        """Return the weights of the soft part, mixed like what they weigh, ``[s, t, n]``.
+
+        Without UI2M nothing weighs them: they count alike.
+        """
         if self.soft is None:
             return None
         times = self._times(seen.behaviors)
         keys, mask = self.soft(seen.behaviors, times), seen.behaviors.mask
         by_target = self.soft.target_unit.weights(seen.candidates, keys, mask, times)
         by_trigger = self.soft.trigger_unit.weights(seen.trigger.unsqueeze(1), keys, mask, times)
-        p = self.trigger_probability(seen)[:, None, None]
+        p = self.trigger_probability(seen)
+        p = (seen.has_trigger / 2 if p is None else p)[:, None, None]
         return p * by_trigger + (1 - p) * by_target
 
     def _soft(self, soft: _SoftInterest, seen: Seen) -> list[Tensor]:
@@ -181,10 +185,11 @@ class Dei2nReader(Reader):
         keys, mask = soft(seen.behaviors, times), seen.behaviors.mask
         of_target = soft.target_unit(seen.candidates, keys, mask, times)
         of_trigger = soft.trigger_unit(seen.trigger.unsqueeze(1), keys, mask, times)
-        if self.instant is None:
+        p = self.trigger_probability(seen)
+        if p is None:
             of_trigger = of_trigger * seen.has_trigger[:, None, None]
             return [of_trigger.expand_as(of_target), of_target]
-        p = self.trigger_probability(seen)[:, None, None]
+        p = p[:, None, None]
         return [p * of_trigger + (1 - p) * of_target]
 
     def _times(self, behaviors: Behaviors) -> Tensor | None:

@@ -23,7 +23,8 @@ which is projected. In the extractor a behavior attends to later ones too: they 
 An empty history gives zeros.
 
 With a trigger (DMIN+TRA of the DEI2N repository): a second unit of each head attends with the
-trigger; its sums join, zeros without a trigger.
+trigger; its sums join, zeros without a trigger. The trigger's embedding joins as well, which that
+repository has in DIEN+TRA only.
 """
 
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ class DminReader(Reader):
                     f"{n} heads do not share a width of {dim}",
                     hint="choose item_dim + category_dim as a multiple of the reader's heads",
                 )
+        self.attends_trigger = inputs.trigger
         self.wants_negatives = config.auxiliary_weight > 0
         hidden = (config.attention_hidden[0], config.attention_hidden[1])
         self.refiner = SelfAttention(dim, config.refiner_heads, causal=True)
@@ -133,9 +135,9 @@ class DminReader(Reader):
 
     @property
     def interest_dim(self) -> int:
-        """Width of the interests, those of the trigger, sum of the behaviors and product."""
-        n = self.config.interest_heads * (1 + (self.heads[0].trigger_unit is not None))
-        return self.dim * (n + 2)
+        """Width of sum and product, of the interests, of the trigger and its interests."""
+        n = self.config.interest_heads
+        return self.dim * (2 + n + self.attends_trigger * (1 + n))
 
     def forward(self, seen: Seen) -> Reading:
         """Read requests; with the loss of the refined behaviors where there are negatives."""
@@ -144,6 +146,8 @@ class DminReader(Reader):
         places = self._places(mask)
         total = pooled(seen.behaviors, "sum").unsqueeze(1)
         parts = [total.expand_as(candidates), total * candidates]
+        if self.attends_trigger:
+            parts.append(seen.trigger.unsqueeze(1).expand_as(candidates))
         for head, keys in self._interests(refined, mask):
             bias = head.positions(places)
             parts.append(head.unit(candidates, keys, mask, bias))

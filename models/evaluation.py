@@ -18,6 +18,7 @@ from models.calibration import Calibration, calibration_of
 from models.ctr_metrics import Floats, auc, metrics_of, relative_improvement
 from models.segments import segments_of
 from models.split_scores import SplitSamples, SplitScores
+from models.trigger_pages import TriggerPage, trigger_pages
 
 #: ``auc``, ``gauc``, ``log_loss``, ``n``, ``click_rate``, ``predicted_to_observed``,
 #: ``calibration_error``, ``auc_interval`` and ``gauc_interval``.
@@ -100,6 +101,7 @@ class Evaluation:
         calibration: Of the model.
         segments: Parts of the split.
         staleness: With older states, in the order asked.
+        p_trigger_by_page: How far users follow the trigger; empty if the model does not say.
         bootstrap: How the intervals were made.
     """
 
@@ -115,6 +117,7 @@ class Evaluation:
     calibration: Calibration
     segments: tuple[SegmentFigures, ...]
     staleness: tuple[StaleFigures, ...]
+    p_trigger_by_page: tuple[TriggerPage, ...]
     bootstrap: BootstrapOptions
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,6 +204,7 @@ def evaluate(scores: SplitScores, options: BootstrapOptions) -> Evaluation:
         calibration=calibration_of(shown.labels, scores.own),
         segments=tuple(_segments(scores, options)),
         staleness=tuple(_staleness(scores, figures[""], drawn, len(named))),
+        p_trigger_by_page=trigger_pages(shown, scores.p_trigger),
         bootstrap=options,
     )
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from models.id_table import IdTable
 from models.layers import weighted_sums
-from models.request_rows import BehaviorRows, RequestBatch
+from models.request_rows import BehaviorRows
 from models.vocabulary import TableRows
 
 _STD = 0.03
@@ -46,12 +46,21 @@ class Factorisation(nn.Module):
         self.users = _factors(rows.users, dim)
         self.past = past
 
-    def forward(self, batch: RequestBatch) -> Tensor:
-        """Return what is added to the logits, ``[s, n]``."""
-        user = self.users(batch.users)
+    def forward(
+        self, users: Tensor, items: Tensor, categories: Tensor, behaviors: BehaviorRows
+    ) -> Tensor:
+        """Return what is added to the logits, ``[s, n]``.
+
+        Args:
+            users: Rows, ``[s]``.
+            items: Rows of the candidates, ``[s, n]``.
+            categories: Likewise.
+            behaviors: Of the users, ``[s, t]``.
+        """
+        user = self.users(users)
         if self.past is not None:
-            user = user + self.past(batch.behaviors)
-        shown = self.items(batch.candidate_items) + self.categories(batch.candidate_categories)
+            user = user + self.past(behaviors)
+        shown = self.items(items) + self.categories(categories)
         products = torch.bmm(shown[..., 1:], user[:, 1:].unsqueeze(-1)).squeeze(-1)
         added: Tensor = shown[..., 0] + user[:, :1] + products
         return added

@@ -3,7 +3,7 @@
 ``uniform`` draws every item of the pool alike, as the DIN and MIMN code does; ``popularity`` draws
 an item as often as it is a positive in the pool, as the DIEN code does (it draws from the list of
 reviews); ``category`` draws uniformly among the items of the positive's category, which belongs to
-no paper. Where a category has too few items, the rest is drawn uniformly from the whole pool.
+no paper. Where a policy has too few items for a user, the rest is drawn uniformly from the pool.
 
 Deviations: the papers' code may draw the positive itself or what the user did before. Here no
 negative of a positive is an item of the user's events before or at the positive's moment, the
@@ -20,11 +20,27 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+#: Draws for the items of positives, ``[n]``, so many items each: ``[n, k]``.
+Draw = Callable[[np.random.Generator, Ints, int], Ints]
+
 UNIFORM, POPULARITY, CATEGORY = POLICIES = ("uniform", "popularity", "category")
 NO_ITEM = -1
 
 _ROUNDS = 20
 _AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How negatives are drawn.
+
+    Attributes:
+        name: One of ``POLICIES``.
+        per_positive: How many for each positive.
+    """
+
+    name: str
+    per_positive: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,10 @@ class Pool:
         counts = np.bincount(categories[self.items], minlength=int(categories.max()) + 1)
         self._starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
 
+    def draws(self) -> dict[str, Draw]:
+        """Return what draws by each policy."""
+        return {UNIFORM: self.uniform, POPULARITY: self.popularity, CATEGORY: self.category}
+
     def uniform(self, rng: np.random.Generator, positives: Ints, n: int) -> Ints:
         """Draw any item, ``[n_positives, n]``."""
         return np.asarray(self.items[rng.integers(0, len(self.items), (len(positives), n))])
@@ -103,36 +123,34 @@ class Pool:
 
 
 def draw_negatives(
-    policy: str,
+    policy: Policy,
     pool: Pool,
     positives: Positives,
     done: Done,
-    n: int,
     rng: np.random.Generator,
     on_drawn: Callable[[int], None] = lambda _: None,
 ) -> Ints:
     """Draw negatives; the same seed draws the same.
 
     Args:
-        policy: One of ``POLICIES``.
+        policy: How, and how many.
         pool: What to draw from; holds the item of every positive.
         positives: What to draw for.
         done: What users did; none of it is drawn for them once it is done.
-        n: Negatives of each positive.
         rng: Source of chance.
-        on_drawn: Told the number of positives that are finished, again and again.
+        on_drawn: Told the number of further positives that are finished, again and again.
 
     Returns:
-        Item codes, ``[n_positives, n]``; ``NO_ITEM`` where the user has done all of the pool.
+        Item codes, ``[n_positives, per_positive]``; ``NO_ITEM`` where the user has done all of the
+        pool.
     """
-    drawn = np.full((len(positives.items), n), NO_ITEM, np.int64)
+    drawn = np.full((len(positives.items), policy.per_positive), NO_ITEM, np.int64)
     for begin in range(0, len(drawn), _AT_ONCE):
         rows = slice(begin, begin + _AT_ONCE)
         part = Positives(positives.users[rows], positives.items[rows], positives.times_ms[rows])
         drawing = _Drawing(drawn[rows], part, done, rng)
-        drawing.fill(getattr(pool, policy))
-        if policy != UNIFORM:
-            drawing.fill(pool.uniform)
+        drawing.fill(pool.draws()[policy.name])
+        drawing.fill(pool.uniform)
         drawing.search(pool.items)
         on_drawn(len(part.items))
     return drawn
@@ -147,7 +165,7 @@ class _Drawing:
     done: Done
     rng: np.random.Generator
 
-    def fill(self, draw: Callable[[np.random.Generator, Ints, int], Ints]) -> None:
+    def fill(self, draw: Draw) -> None:
         """Draw what lacks, throw away what must not be, and again, some rounds long."""
         for _ in range(_ROUNDS):
             rows = np.flatnonzero((self.drawn == NO_ITEM).any(axis=1))
@@ -166,9 +184,8 @@ class _Drawing:
             items: Items of the pool.
         """
         for row in np.flatnonzero((self.drawn == NO_ITEM).any(axis=1)):
-            here = np.full((1, len(items)), row)
-            free = items[~self._done(here[0], items[None, :].repeat(1, 0).T)[:, 0]]
-            free = np.setdiff1d(free, self.drawn[row])
+            done = self._done(np.array([row]), items[None])[0]
+            free = np.setdiff1d(items[~done], self.drawn[row])
             lacking = np.flatnonzero(self.drawn[row] == NO_ITEM)[: len(free)]
             self.drawn[row, lacking] = self.rng.permutation(free)[: len(lacking)]
 

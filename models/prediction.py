@@ -61,6 +61,30 @@ def predict(
     return np.concatenate(indices), np.concatenate(probabilities)
 
 
+def trigger_probabilities(
+    model: CtrModel, tensors: RequestTensors, chosen: Ints
+) -> NDArray[np.float64] | None:
+    """Return how far users follow the trigger, 0 without one; None if the reader does not say.
+
+    Args:
+        model: In evaluation form afterwards.
+        tensors: The requests.
+        chosen: Which of them.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    found = np.zeros(len(chosen))
+    with torch.inference_mode():
+        for first in range(0, len(chosen), _REQUESTS_AT_ONCE):
+            some = slice(first, first + _REQUESTS_AT_ONCE)
+            batch = tensors.batch(chosen[some])[0].to(device)
+            probabilities = model.reader.trigger_probability(model.see(batch))
+            if probabilities is None:
+                return None
+            found[some] = probabilities.double().cpu().numpy()
+    return found
+
+
 def _with_memories(
     model: CtrModel, tensors: RequestTensors, chosen: Ints, updater: MemoryUpdater | None
 ) -> Iterator[tuple[Ints, NDArray[np.float32] | None]]:

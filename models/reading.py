@@ -115,6 +115,11 @@ class Reader(nn.Module, ABC):
         del seen
         return None
 
+    def trigger_probability(self, seen: Seen) -> Tensor | None:
+        """Return how far each user follows the trigger, 0 without one, ``[s]``; None if unsaid."""
+        del seen
+        return None
+
 
 def age_buckets(ages_ms: Tensor, n_ages: int) -> Tensor:
     """Return the bucket of each age: doublings of a second, in [0, n_ages)."""

@@ -25,6 +25,7 @@ from models.report_svg import (
     with_grid,
 )
 from models.report_views import ItemMap, Memories, RequestAttention, roc_curve
+from models.trigger_pages import TriggerPage
 
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _WIDTH, _HEIGHT = 5.4, 4.2
@@ -115,6 +116,25 @@ def staleness_plot(stale: Sequence[StaleFigures]) -> str:
             f"{duration_text(older.lag_ms)} {older.difference.auc:+.4f}" for older in stale
         )
         return inline_svg(figure, "staleness", alt)
+
+
+def trigger_plot(pages: Sequence[TriggerPage]) -> str:
+    """Draw how far users follow the trigger, by page number; samples without a page left out."""
+    numbered = [page for page in pages if page.page is not None]
+    with drawing(6.6, 3.2) as figure:
+        axes = with_grid(figure.subplots(), "y")
+        place = np.arange(len(numbered))
+        low, high = np.array([page.p_trigger_range for page in numbered]).reshape(-1, 2).T
+        means = [page.p_trigger for page in numbered]
+        axes.vlines(place, low, high, color=SERIES[0], linewidth=1.5)
+        axes.plot(place, means, color=SERIES[0], marker="o", markersize=7, markeredgecolor=SURFACE)
+        axes.set_xticks(place, [page.name for page in numbered])
+        axes.set(xlabel="page number", ylabel="p_trigger")
+        axes.margins(x=0.08)
+        alt = "Mean probability of following the trigger by page number: " + ", ".join(
+            f"{page.name} {page.p_trigger:.3f}" for page in numbered
+        )
+        return inline_svg(figure, "trigger-pages", alt)
 
 
 def item_map_plot(items: ItemMap, id_text: IdText) -> str:

@@ -16,6 +16,7 @@ from models.report_plots import (
     memory_plots,
     roc_plot,
     staleness_plot,
+    trigger_plot,
 )
 from models.report_tables import (
     ReportTable,
@@ -25,6 +26,7 @@ from models.report_tables import (
     figures_table,
     segment_table,
     staleness_table,
+    trigger_table,
 )
 from models.report_views import attention_of, item_map, memories_of, typical_row
 from models.samples import PointInTime
@@ -149,7 +151,25 @@ def _segments(evaluation: Evaluation) -> Section:
         )
     )
     tables = [segment_table(kind, segments) for kind, segments in by_kind.items()]
-    return Section("segments", "Segments", body + "".join(map(table_html, tables)))
+    body += "".join(map(table_html, tables)) + _triggers(evaluation)
+    return Section("segments", "Segments", body)
+
+
+def _triggers(evaluation: Evaluation) -> str:
+    """Return how far users follow the trigger by page; nothing of a model that does not say."""
+    pages = evaluation.p_trigger_by_page
+    if not pages:
+        return ""
+    plot = ""
+    if any(page.page is not None for page in pages):
+        plot = _plots(
+            (
+                trigger_plot(pages),
+                "How probable the model takes it that the user follows the item that led here: the "
+                "mean of the samples with a trigger; the lines hold 80 % of them.",
+            )
+        )
+    return plot + table_html(trigger_table(evaluation))
 
 
 def _staleness(evaluation: Evaluation) -> Section:

@@ -158,6 +158,24 @@ def segment_table(kind: str, segments: Sequence[SegmentFigures]) -> ReportTable:
     )
 
 
+def trigger_table(evaluation: Evaluation) -> ReportTable:
+    """Return how far users follow the trigger, by page number."""
+    return ReportTable(
+        "p_trigger by page number",
+        ("page", "samples with a trigger", "p_trigger", "80% lie in"),
+        tuple(
+            (
+                page.name,
+                f"{page.n:,}",
+                number(page.p_trigger, ".3f"),
+                interval_text(page.p_trigger_range, ".3f"),
+            )
+            for page in evaluation.p_trigger_by_page
+        ),
+        "How probable the model takes it that the user follows the item that led here.",
+    )
+
+
 def staleness_table(evaluation: Evaluation) -> ReportTable:
     """Return what older states cost."""
     rows = []
@@ -192,6 +210,7 @@ def tables_of(evaluation: Evaluation) -> list[ReportTable]:
         calibration_table(evaluation),
         bins_table(evaluation),
         *(segment_table(*of_kind) for of_kind in evaluation.segments_by_kind().items()),
+        trigger_table(evaluation),
         staleness_table(evaluation),
     ]
     return [table for table in tables if table.rows]

@@ -39,6 +39,11 @@ def segments_of(
     part = np.searchsorted(_HISTORY_EDGES, history_lengths, side="left")
     yield from _parts(HISTORY, part, dict(enumerate(_HISTORY_NAMES)))
     yield from _parts(TRIGGER, has_trigger, {0: "no trigger", 1: "trigger"})
+    yield from page_segments(pages)
+
+
+def page_segments(pages: Ints) -> Iterator[Segment]:
+    """Yield the segments by page number, see ``segments_of``."""
     names = {page: str(page) for page in range(_LAST_PAGE)}
     names |= {NO_PAGE: "no page", _LAST_PAGE: f"{_LAST_PAGE} or later"}
     yield from _parts(PAGE, np.minimum(pages, _LAST_PAGE), names)

@@ -13,7 +13,7 @@ from interest_center.core.protocols import MemoryUpdater
 from models.bundle import Bundle
 from models.count_baseline import CountBaseline
 from models.ctr_metrics import Floats
-from models.prediction import predict
+from models.prediction import predict, trigger_probabilities
 from models.request_batches import RequestTensors
 from models.samples import Ints, PointInTime
 from models.tables import SPLITS, TRAIN, Samples
@@ -116,6 +116,8 @@ class SplitScores:
         count_baseline: Of smoothed click counts of the training samples; None without any.
         oracle: The true probability, None for real logs.
         stale: Of the model with older states.
+        p_trigger: How far each sample's user follows the trigger, 0 without one; None if the model
+            does not say.
     """
 
     model: str
@@ -127,6 +129,7 @@ class SplitScores:
     count_baseline: Floats | None = None
     oracle: Floats | None = None
     stale: tuple[StaleScores, ...] = ()
+    p_trigger: Floats | None = None
 
     def rivals(self) -> dict[str, Floats]:
         """Return what the model is compared with, by name; the oracle is not among it."""
@@ -204,6 +207,14 @@ def score(
     return probabilities[np.argsort(data.requests.rows[index])]
 
 
+def score_triggers(bundle: Bundle, data: PointInTime, shown: SplitSamples) -> Floats | None:
+    """Return how far each sample's user follows the trigger; None if the model does not say."""
+    model = bundle.ranker.model
+    tensors = RequestTensors(data, bundle.vocabulary, model.config)
+    found = trigger_probabilities(model, tensors, shown.requests)
+    return None if found is None else found[np.searchsorted(shown.requests, shown.owners)]
+
+
 def score_split(
     bundle: Bundle,
     samples: Samples,
@@ -252,4 +263,5 @@ def score_split(
         count_baseline=None if counted is None else counted[shown.rows],
         oracle=None if samples.oracle is None else samples.oracle[shown.rows],
         stale=tuple(stale),
+        p_trigger=score_triggers(bundle, data, shown),
     )

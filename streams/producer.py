@@ -42,7 +42,7 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("path", metavar="[FILE]", default="-", type=click.Path(path_type=Path))
 @click.option("--format", "table_format", type=click.Choice(FORMATS), help="Default: by the name.")
-@click.option("--from", "real_log", type=click.Choice(sorted(REAL_LOGS)), help="A public log.")
+@click.option("--from", "real_log", type=click.Choice(REAL_LOGS), help="A public log.")
 @click.option("--map", "columns", metavar="FIELD=COLUMN", multiple=True, callback=_pairs,
               help="Column of a field, when it has another name.")  # fmt: skip
 @click.option("--set", "constants", metavar="FIELD=VALUE", multiple=True, callback=_pairs,

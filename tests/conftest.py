@@ -11,12 +11,17 @@ from streams.broker_process import Broker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the numeric vectors be read from another folder."""
+    """Let vectors be read from another folder, and every check meet every model."""
     parser.addoption(
         "--vectors",
         default=str(Path(__file__).parent / "golden" / "vectors"),
         metavar="DIR",
         help="folder of the numeric test vectors (default: tests/golden/vectors)",
+    )
+    parser.addoption(
+        "--every-model",
+        action="store_true",
+        help="run every check of a ranker on every model name (default: see test_compositions)",
     )
 
 

@@ -5,29 +5,27 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from models.adapters.amazon import convert_amazon
 from models.adapters.converted import (
     EVENTS_FILE,
     SAMPLES_FILE,
     STATE_FILE,
     Converted,
-    counts_by_split,
     write_converted,
 )
+from models.adapters.ebnerd import convert_ebnerd
 from models.adapters.movielens import convert_movielens
+from models.adapters.taobao import convert_taobao
+from models.negatives import POPULARITY, UNIFORM, Policy
+from models.sampling_command import drawing_bar, negative_options, split_table
 
 
 def _finish(converted: Converted, out: Path) -> None:
     """Write the tables and say what is in them."""
     write_converted(converted, out)
-    table = Table(title=f"{len(converted.events):,} events")
-    for head in ("split", "samples", "positive"):
-        table.add_column(head, justify="left" if head == "split" else "right")
-    for name, n, n_positive in counts_by_split(converted.samples):
-        table.add_row(name, f"{n:,}", f"{n_positive / n:.1%}")
     console = Console()
-    console.print(table)
+    console.print(split_table(converted.samples, f"{len(converted.events):,} events"))
     for note in converted.notes:
         console.print(note, highlight=False)
     console.print(f"{EVENTS_FILE}, {SAMPLES_FILE} and {STATE_FILE} written to {out}")
@@ -72,3 +70,42 @@ def movielens(data: Path, out: Path, without_types: bool) -> None:
     number of the rating, decides among ratings of the same second.
     """
     _finish(convert_movielens(data, with_types=not without_types), out)
+
+
+@convert.command("ebnerd")
+@_in_and_out
+def ebnerd(data: Path, out: Path) -> None:
+    """EB-NeRD: news articles in view, label = clicked, trigger = the article the reader was on.
+
+    Needs impressions.csv.gz and history.csv.gz. The earlier week trains, its last day validates,
+    the later week tests. An event is the opening of an article; category_id is the article's age.
+    """
+    _finish(convert_ebnerd(data), out)
+
+
+@convert.command("amazon")
+@_in_and_out
+@negative_options(POPULARITY, 1)
+def amazon(data: Path, out: Path, negatives: str, per_positive: int, seed: int) -> None:
+    """Amazon Reviews 2023, electronics: each review beside drawn items, in the split of the file.
+
+    Needs stream.csv.gz. Every review is an event, its type says the rating: purchase (4 and 5),
+    view (3), dislike.
+    """
+    with drawing_bar() as on_drawn:
+        converted = convert_amazon(data, Policy(negatives, per_positive), seed, on_drawn)
+    _finish(converted, out)
+
+
+@convert.command("taobao")
+@_in_and_out
+@negative_options(UNIFORM, 1)
+def taobao(data: Path, out: Path, negatives: str, per_positive: int, seed: int) -> None:
+    """Taobao UserBehavior: each click beside drawn items; the last day tests.
+
+    Needs UserBehavior.csv. Every behaviour is an event: click (pv), cart, favorite (fav), purchase
+    (buy). The trigger is the user's latest click before, if it is at most 4 hours old.
+    """
+    with drawing_bar() as on_drawn:
+        converted = convert_taobao(data, Policy(negatives, per_positive), seed, on_drawn)
+    _finish(converted, out)

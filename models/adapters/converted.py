@@ -9,7 +9,6 @@ import polars as pl
 
 from interest_center.core.layout import StateConfig
 from models.bundle_files import write_atomically, writing
-from models.tables import SPLITS
 
 EVENTS_FILE = "events.parquet"
 SAMPLES_FILE = "samples.parquet"
@@ -46,14 +45,3 @@ def write_converted(converted: Converted, directory: Path) -> None:
             write_atomically(directory / name, packed.getvalue())
         rules = msgspec.json.format(msgspec.json.encode(converted.state), indent=2)
         write_atomically(directory / STATE_FILE, rules + b"\n")
-
-
-def counts_by_split(samples: pl.DataFrame) -> list[tuple[str, int, int]]:
-    """Return name, number of samples and number of positives of each split that has any."""
-    counted = {
-        name: (n, n_positive)
-        for name, n, n_positive in samples.group_by("split")
-        .agg(pl.len(), pl.col("label").cast(pl.Int64).sum())
-        .iter_rows()
-    }
-    return [(name, *counted[name]) for name in SPLITS if name in counted]

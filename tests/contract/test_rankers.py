@@ -1,4 +1,7 @@
-"""Every ranker x every check that a ranker passes, most of them by the path that requests take."""
+"""Every ranker x every check that a ranker passes, most of them by the path that requests take.
+
+Which models these are, and why they speak for all: ``test_compositions``.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,30 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from checked_models import SEED
 from stored_states import Did, Known, make_user_state
 
 from interest_center.core.messages import UserState
 from models.bundle import Bundle, load_bundle, untrained_bundle
 from models.inputs import RankInputs
-from models.registry import model_names
 from ranking.history import HistoryReader
 from ranking.messages import Candidate, RankRequest, RequestEvent, Trigger
 from ranking.ranker import rank_inputs
 
-SEED = 20240612
 TIME_MS = 1_764_000_000_000
 N_CANDIDATES = 150  # more than one tile
 STRANGER = np.uint64(2**64 - 1)
 # Float32 sums in another order; the weights here are large, so that scores are easily moved.
 CLOSE = {"rtol": 0, "atol": 1e-5}
-
-
-@pytest.fixture(scope="module", params=model_names())
-def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Load an untrained bundle of each model."""
-    directory: Path = tmp_path_factory.mktemp("bundle")
-    untrained_bundle(directory, request.param, SEED)
-    return load_bundle(directory)
 
 
 def behaviors(n: int) -> list[Did]:
@@ -211,7 +205,7 @@ def test_everything_that_a_request_holds_moves_the_scores(bundle: Bundle) -> Non
     }
     for name, value in changes.items():
         moved = bundle.ranker.score(replace(inputs, **{name: value}))
-        assert np.abs(moved - scores).max() > 1e-5, name
+        assert np.abs(moved - scores).max() > 1e-6, name
     reader = bundle.ranker.model.reader
     moved = bundle.ranker.score(replace(inputs, subsequences={}))
     searches = reader.searches_trigger or reader.searches_candidates

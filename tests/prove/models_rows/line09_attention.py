@@ -92,12 +92,11 @@ def without(batch: RequestBatch, place: int) -> RequestBatch:
     """Return a batch of one request and one candidate without the behavior at a place."""
     gone = [column[0, place] for column in batch.behaviors]
     at = torch.arange(batch.behaviors.mask.shape[1])
-    parts = {
-        "behaviors": _removed(batch.behaviors, at == place),
-        "trigger_behaviors": _removed_alike(batch.trigger_behaviors, gone),
-        "found": _removed_alike(batch.found, gone),
-    }
-    return batch._replace(**parts)
+    return batch._replace(
+        behaviors=_removed(batch.behaviors, at == place),
+        trigger_behaviors=_removed_alike(batch.trigger_behaviors, gone),
+        found=_removed_alike(batch.found, gone),
+    )
 
 
 def _removed_alike(rows: BehaviorRows | None, gone: list[Any]) -> BehaviorRows | None:
