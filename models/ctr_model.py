@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from models.category_counts import CategoryCounts
 from models.ctr_config import CtrConfig
 from models.factorisation import Factorisation, PastFactors
-from models.id_table import IdTable
+from models.id_table import IdTable, look_up_both
 from models.layers import Perceptron
 from models.reading import Behaviors, Reader, ReaderInputs, Seen, age_buckets
 from models.registry import load_class, memory_model, reader_model
@@ -115,7 +115,7 @@ class CtrModel(nn.Module):
 
     def embed(self, items: Tensor, categories: Tensor) -> Tensor:
         """Return the embeddings of (item, category) rows, ``[..., dim]``."""
-        return torch.cat((self.item_table(items), self.category_table(categories)), -1)
+        return look_up_both((self.item_table, self.category_table), (items, categories))
 
     def forward(self, batch: RequestBatch, state: Any = None, present: Any = None) -> Scored:
         """Score the real candidates.

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from models.layers import weighted_sums
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
+from models.unit_scores import UnitInputs, UnitWeights, is_compiled, unit_scores
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
 
@@ -51,6 +52,7 @@ class ActivationUnit(nn.Module):
         super().__init__()
         self.dim = dim
         self.weighting = weighting
+        self._sigmoid = activation == "sigmoid"
         self._activate = torch.relu_ if activation == "relu" else torch.sigmoid_
         self.first = nn.Linear(4 * dim, hidden[0])
         self.second = nn.Linear(hidden[0], hidden[1])
@@ -111,6 +113,14 @@ class ActivationUnit(nn.Module):
         batch, n, _ = queries.shape
         t = keys.shape[1]
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
+        if self._sigmoid and is_compiled(keys):
+            facts, rows = pairs or (keys.new_empty(batch, t, n, 0), wq.new_empty(0, len(wq)))
+            per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
+            parts = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)
+            return unit_scores(
+                UnitInputs(keys, queries, per_query, bias, facts, rows),
+                UnitWeights((wk - wd).T, wp.T, *parts),
+            )
         per_key = nn.functional.linear(keys, wk - wd, self.first.bias)
         if bias is not None:
             per_key = per_key + bias

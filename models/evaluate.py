@@ -233,7 +233,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     samples) and, for a simulated log, the oracle.
 
     Figures are AUC (exact), GAUC (AUC within users, weighted by impressions), log loss, calibration
-    and RelaImpr, with 95 % intervals; once more by length of the history, trigger and page.
+    and RelaImpr, with 95 % intervals; once more by length of the history, trigger and page. Models
+    made for triggers tell how far users follow them (p_trigger) by page.
     """
     lags_ms = parse_durations(staleness) if staleness else ()
     if request is not None and page is None:

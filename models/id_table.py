@@ -4,15 +4,19 @@ So the cost of a step follows the batch and not the vocabulary: the batch's dist
 out of the table, gradients are made for them alone, and the optimiser writes them back.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from interest_center.core.compiled import compiled
 from models.vocabulary import UNKNOWN_ROW
 
 Ints = NDArray[np.int64]
+F32 = NDArray[np.float32]
 
 
 class IdTable(nn.Module):
@@ -35,6 +39,67 @@ class IdTable(nn.Module):
         """Return the embeddings of rows, ``[..., dim]``."""
         weight = self.weight if self.active is None else self.active
         return nn.functional.embedding(rows, weight)
+
+
+def look_up_both(tables: tuple[IdTable, IdTable], rows: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the embeddings of the rows of two tables side by side, ``[..., dim + dim]``.
+
+    Args:
+        tables: The tables.
+        rows: Of each, of one shape.
+    """
+    first, second = (table.active for table in tables)
+    if first is None or second is None or first.device.type != "cpu":
+        return torch.cat([table(own) for table, own in zip(tables, rows, strict=True)], -1)
+    found: Tensor = _Both.apply(first, second, *rows)
+    return found
+
+
+class _Both(torch.autograd.Function):
+    """One pass where torch makes three, and five on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, *rows: Tensor) -> Tensor:
+        flat = [own.reshape(-1) for own in rows]
+        out = first.new_empty(*rows[0].shape, first.shape[1] + second.shape[1])
+        arrays = [one.detach().numpy() for one in (first, second, *flat)]
+        _gather(arrays[0], arrays[1], arrays[2], arrays[3], out.view(-1, out.shape[-1]).numpy())
+        ctx.save_for_backward(*flat)
+        ctx.shapes = (first.shape, second.shape)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        found = [gradient.new_zeros(shape) for shape in ctx.shapes]
+        flat = gradient.reshape(-1, gradient.shape[-1])
+        arrays = [one.numpy() for one in (*found, *ctx.saved_tensors, flat)]
+        _scatter(*arrays)
+        return *found, None, None
+
+
+@compiled
+def _gather(first: F32, second: F32, rows: Ints, others: Ints, out: F32) -> None:
+    """Fill ``out [n, dim + dim]`` with the rows of two tables."""
+    width = first.shape[1]
+    for k in range(rows.shape[0]):
+        one, two, to = first[rows[k]], second[others[k]], out[k]
+        for d in range(width):
+            to[d] = one[d]
+        for d in range(two.shape[0]):
+            to[width + d] = two[d]
+
+
+@compiled
+def _scatter(first: F32, second: F32, rows: Ints, others: Ints, gradient: F32) -> None:
+    """Add ``gradient [n, dim + dim]`` to the rows of two tables."""
+    width = first.shape[1]
+    for k in range(rows.shape[0]):
+        one, two, g = first[rows[k]], second[others[k]], gradient[k]
+        for d in range(width):
+            one[d] += g[d]
+        for d in range(two.shape[0]):
+            two[d] += g[width + d]
 
 
 class RowWindow:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.dice_training import dice_in_training
+
 COSINE_EPSILON = 1e-8
 DICE_EPSILON = 1e-8
 
@@ -158,14 +160,22 @@ class Dice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the activation, same shape as ``x`` (``[batch, dim]``)."""
+        if self.training and x.device.type == "cpu" and x.dtype == torch.float32:
+            activation, mean, variance = dice_in_training(x, self.alpha, DICE_EPSILON)
+            self._follow(mean, variance)
+            return activation
         mean, variance = self.mean, self.variance
         if self.training:
             variance, mean = torch.var_mean(x, dim=0, correction=0)
-            with torch.no_grad():
-                self.mean.lerp_(mean, self.momentum)
-                self.variance.lerp_(variance, self.momentum)
+            self._follow(mean, variance)
         p = torch.sigmoid((x - mean) * torch.rsqrt(variance + DICE_EPSILON))
         return x * (p + (1 - p) * self.alpha)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the moving averages towards the statistics of a batch."""
+        with torch.no_grad():
+            self.mean.lerp_(mean, self.momentum)
+            self.variance.lerp_(variance, self.momentum)
 
 
 class Perceptron(nn.Sequential):

@@ -18,8 +18,15 @@ so its average is caught up in one step when it is met again.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from interest_center.core.compiled import compiled
+
+F32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
@@ -75,6 +82,9 @@ class RowAdam:
             learning_rate: Adam's.
             step: Number of this step, from 1, the same for all tables.
         """
+        if rows.device.type == "cpu":
+            self._step_compiled(rows, gradient, learning_rate, step)
+            return
         state = self.state
         first, second = state["first"][rows], state["second"][rows]
         first.lerp_(gradient, 1 - _BETAS[0])
@@ -89,6 +99,20 @@ class RowAdam:
         self._average[rows] = average.lerp_(new, share)
         self._weight[rows] = new
         state["met_at"][rows] = step
+
+    def _step_compiled(
+        self, rows: Tensor, gradient: Tensor, learning_rate: float, step: int
+    ) -> None:
+        """``step`` in one pass."""
+        state = self.state
+        tables = (self._weight, self._average, state["first"], state["second"], state["met_at"])
+        _move(
+            tuple(table.detach().numpy() for table in tables),
+            rows.numpy(),
+            gradient.numpy(),
+            (learning_rate * self._decay.shares(rows)).numpy(),
+            (learning_rate, self._average_over, step),
+        )
 
     def catch_up(self, step: int) -> None:
         """Bring the average of every row up to a step; a pass over the table, for once an epoch."""
@@ -106,3 +130,45 @@ class RowAdam:
         kept = met_at.clamp_max(reach).double() / max(1, min(step, reach))
         kept *= (1 - 1 / reach) ** (max(step, reach) - met_at.clamp_min(reach)).double()
         return still + (self._average[rows] - still) * kept.to(still).unsqueeze(-1)
+
+
+@compiled
+def _move(
+    tables: tuple[F32, F32, F32, F32, Ints],
+    rows: Ints,
+    gradient: F32,
+    shrink: F32,
+    now: tuple[float, int, int],
+) -> None:
+    """Move rows as ``RowAdam.step`` says.
+
+    Args:
+        tables: Weights, averages, first and second moments, and when each row was met.
+        rows: ``[n]``.
+        gradient: ``[n, dim]``.
+        shrink: Share that each row loses, ``[n]``.
+        now: Learning rate, steps that the average reaches over, number of the step.
+    """
+    weights, averages, firsts, seconds, met_at = tables
+    rate, reach, step = now
+    beta, beta2 = np.float32(_BETAS[0]), np.float32(_BETAS[1])
+    size = np.float32(rate / (1 - _BETAS[0] ** step))
+    scale = np.float32(1 / (1 - _BETAS[1] ** step))
+    share = np.float32(max(1.0 / reach, 1.0 / step))
+    one, epsilon = np.float32(1), np.float32(_EPSILON)
+    for k in range(rows.shape[0]):
+        row, g = rows[k], gradient[k]
+        weight, average, first, second = weights[row], averages[row], firsts[row], seconds[row]
+        met = met_at[row]
+        kept = min(met, reach) / max(1, min(step - 1, reach))
+        kept *= (1 - 1 / reach) ** (max(step - 1, reach) - max(met, reach))
+        stays = np.float32(kept)
+        for d in range(g.shape[0]):
+            first[d] += (one - beta) * (g[d] - first[d])
+            second[d] = beta2 * second[d] + (one - beta2) * g[d] * g[d]
+            old = weight[d]
+            moved = size * first[d] / (np.sqrt(second[d] * scale) + epsilon)
+            weight[d] = old - moved - shrink[k] * old
+            caught_up = old + (average[d] - old) * stays
+            average[d] = caught_up + share * (weight[d] - caught_up)
+        met_at[row] = step

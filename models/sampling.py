@@ -21,8 +21,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
+from models.coded_log import CodedLog, gathered
 from models.negatives import NO_ITEM, Done, Policy, Pool, Positives, draw_negatives
-from models.tables import PRICE_COLUMN, SPLITS
+from models.tables import SPLITS
 
 DAY_MS = 86_400_000
 
@@ -32,7 +33,6 @@ Ints = NDArray[np.int64]
 OnDrawn = Callable[[int, int], None]
 
 _TIME = "event_time_ms"
-_ABOUT_ITEMS = ("category_id", PRICE_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def make_samples(
     """
     _check_types(events, plan.positives)
     order = np.argsort(events[_TIME].to_numpy(), kind="stable")
-    log = _Log.of(events[order], splits[order])
+    log = CodedLog.of(events[order], splits[order])
     chosen = log.events["event_type"].is_in(plan.positives).to_numpy()
     positives = np.flatnonzero(chosen & log.has_past)
     _check_splits(log.splits[positives])
@@ -134,7 +134,7 @@ def _check_splits(splits: Ints) -> None:
 
 
 def _negatives(
-    log: "_Log",
+    log: CodedLog,
     chosen: NDArray[np.bool_],
     positives: Ints,
     plan: SamplingPlan,
@@ -160,7 +160,7 @@ def _negatives(
     return drawn
 
 
-def _notes(log: "_Log", n_chosen: int, positives: Ints, negatives: Ints) -> tuple[str, ...]:
+def _notes(log: CodedLog, n_chosen: int, positives: Ints, negatives: Ints) -> tuple[str, ...]:
     """Say what was left out, and what makes the samples easier than they look."""
     notes = []
     n_first = n_chosen - len(positives)
@@ -180,137 +180,11 @@ def _notes(log: "_Log", n_chosen: int, positives: Ints, negatives: Ints) -> tupl
     return tuple(notes)
 
 
-@dataclass(frozen=True)
-class _Log:
-    """Events in time order, with codes for users and items.
-
-    Attributes:
-        events: As given, in time order, ``[n_events]`` like the next four.
-        splits: Of each event.
-        users: Code of the user.
-        items: Code of the item.
-        times_ms: When.
-        categories: Category code of each item code, that of its first event, ``[n_items]``.
-    """
-
-    events: pl.DataFrame
-    splits: Ints
-    users: Ints
-    items: Ints
-    times_ms: Ints
-    categories: Ints
-
-    @classmethod
-    def of(cls, events: pl.DataFrame, splits: Ints) -> "_Log":
-        """Code the events, which are in time order."""
-        items = _codes(events["item_id"])
-        _, first = np.unique(items, return_index=True)
-        if "category_id" in events.columns:
-            categories = _codes(events["category_id"])[first]
-        else:
-            categories = np.zeros(len(first), np.int64)
-        times = events[_TIME].cast(pl.Int64).to_numpy()
-        return cls(events, splits, _codes(events["user_id"]), items, times, categories)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items."""
-        return len(self.categories)
-
-    @property
-    def has_past(self) -> NDArray[np.bool_]:
-        """Whether the user of each event has an event of an earlier time, ``[n_events]``."""
-        _, first, users = np.unique(self.users, return_index=True, return_inverse=True)
-        return np.asarray(self.times_ms > self.times_ms[first][users])
-
-    @property
-    def is_repeated(self) -> NDArray[np.bool_]:
-        """Whether the user of each event did something with its item earlier, ``[n_events]``."""
-        pairs = self.users * self.n_items + self.items
-        _, first, place = np.unique(pairs, return_index=True, return_inverse=True)
-        return np.asarray(self.times_ms > self.times_ms[first][place])
-
-    def triggers(self, chosen: Ints, positives: Ints, within_ms: int) -> Ints:
-        """Return the event that each positive is triggered by, -1 for none, ``[n_positives]``.
-
-        Args:
-            chosen: Events that may be triggers, in time order.
-            positives: Events that become samples.
-            within_ms: Greatest age of a trigger.
-        """
-        before = _latest_before(
-            (self.users[chosen], self.times_ms[chosen]),
-            (self.users[positives], self.times_ms[positives]),
-        )
-        found = np.where(before >= 0, chosen[before], -1)
-        age = self.times_ms[positives] - self.times_ms[found]
-        return np.where((found >= 0) & (age <= within_ms), found, -1)
-
-    def samples(self, positives: Ints, negatives: Ints) -> pl.DataFrame:
-        """Return positives and negatives side by side, null items where a negative lacks."""
-        candidates = np.concatenate((self.items[positives, None], negatives), axis=1)
-        per_positive = candidates.shape[1]
-        heads = np.repeat(positives, per_positive)
-        rows = np.where(
-            (candidates == NO_ITEM).ravel(), -1, self._rows_of(candidates.ravel(), heads)
-        )
-        # A positive is what its own event says of it.
-        rows.reshape(candidates.shape)[:, 0] = positives
-        label = np.tile(np.arange(per_positive) == 0, len(positives))
-        about = [name for name in _ABOUT_ITEMS if name in self.events.columns]
-        return pl.DataFrame(
-            {
-                "user_id": self.events["user_id"][heads],
-                **{name: _gathered(self.events[name], rows) for name in ("item_id", *about)},
-                "time_ms": self.times_ms[heads],
-                "label": label.astype(np.int8),
-                "split": pl.Series(SPLITS, dtype=pl.String)[self.splits[heads]],
-            }
-        )
-
-    def _rows_of(self, items: Ints, heads: Ints) -> Ints:
-        """Return an event of each item: its latest until the event ``heads``, else its first."""
-        order = np.argsort(self.items, kind="stable")
-        keys = self.items[order] * len(order) + order
-        place = np.searchsorted(keys, items * len(order) + heads, side="right") - 1
-        first = np.searchsorted(self.items[order], items)
-        found: Ints = order[np.maximum(place, first) % len(order)]
-        return found
-
-
-def _latest_before(events: tuple[Ints, Ints], moments: tuple[Ints, Ints]) -> Ints:
-    """Return the last event of the same user of an earlier time, -1 for none, ``[n_moments]``.
-
-    Args:
-        events: Users and times, in time order.
-        moments: Users and times.
-    """
-    _, ranks = np.unique(np.concatenate((events[1], moments[1])), return_inverse=True)
-    n_ranks = int(ranks.max()) + 1
-    keys = events[0] * n_ranks + ranks[: len(events[0])]
-    order = np.argsort(keys, kind="stable")
-    wanted = moments[0] * n_ranks + ranks[len(events[0]) :]
-    place = np.searchsorted(keys[order], wanted, side="left") - 1
-    found = order[place]
-    return np.where((place >= 0) & (events[0][found] == moments[0]), found, -1)
-
-
-def _with_triggers(samples: pl.DataFrame, log: _Log, triggers: Ints) -> pl.DataFrame:
+def _with_triggers(samples: pl.DataFrame, log: CodedLog, triggers: Ints) -> pl.DataFrame:
     """Add the item of the event that triggers each sample, and its category."""
     names = {"trigger_item_id": "item_id"}
     if "category_id" in samples.columns:
         names["trigger_category_id"] = "category_id"
     return samples.with_columns(
-        **{name: _gathered(log.events[column], triggers) for name, column in names.items()}
+        **{name: gathered(log.events[column], triggers) for name, column in names.items()}
     )
-
-
-def _gathered(column: pl.Series, rows: Ints) -> pl.Series:
-    """Return the values of rows, null where the row is negative."""
-    return column.gather(pl.Series(rows).set(pl.Series(rows < 0), None))
-
-
-def _codes(ids: pl.Series) -> Ints:
-    """Return a number from 0 for each id, in the order of the ids; null is an id of its own."""
-    codes: Ints = ids.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
-    return codes - int(codes.min())

@@ -66,6 +66,8 @@ def split_table(samples: pl.DataFrame, title: str) -> Table:
 def read_log(path: Path) -> pl.DataFrame:
     """Read an event table as ``uic train`` does, its ids as they are written.
 
+    Of a user's events with the same ``event_id`` the first one stays.
+
     Raises:
         ConfigurationError: A column is missing or holds what it must not.
     """
@@ -81,6 +83,9 @@ def read_log(path: Path) -> pl.DataFrame:
     if PRICE_COLUMN in table:
         prices = table.optional_amounts(PRICE_COLUMN, MAX_PRICE)
         log[PRICE_COLUMN] = pl.Series(prices, nan_to_null=True)
+    if "event_id" in table:
+        log["event_id"] = pl.Series(table.hashed_ids("event_id"))
+        return pl.DataFrame(log).unique(["user_id", "event_id"], keep="first", maintain_order=True)
     return pl.DataFrame(log)
 
 
@@ -113,7 +118,7 @@ Examples:
 @click.option(
     "--events", type=click.Path(dir_okay=False, path_type=Path), required=True,
     help="Event table, CSV or parquet, in any order: user_id, item_id, event_type, event_time_ms; "
-    "optional category_id, price.",
+    "optional category_id, event_id, price.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,

@@ -25,39 +25,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from interest_center.core.protocols import MemoryUpdater
+from models.averaging import move_average, settle, table_names
 from models.ctr_config import CtrConfig
 from models.ctr_metrics import metrics_of
 from models.ctr_model import CtrModel, weights_of
-from models.layers import Dice
-from models.memory_states import memories_at
 from models.prediction import predict
-from models.processes import (
-    in_parallel,
-    make_alike,
-    n_processes,
-    own_rank,
-    own_share,
-    told_by_leader,
-)
+from models.processes import in_parallel, n_processes, own_rank, own_share, told_by_leader
 from models.registry import load_class, memory_model
 from models.request_batches import Hiding, RequestTensors
 from models.row_counts import row_counts
 from models.row_optimiser import RowDecay
+from models.sample_weights import sample_weights
 from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
-from models.training_options import Progress, TrainingOptions
+from models.training_memory import MemoryWalker
+from models.training_options import Position, Progress, TrainingOptions
 from models.training_order import Grouping, epoch_parts
 from models.training_step import Batch, LossModule, Renumbering, Shares, TablesInTraining
 from models.vocabulary import Vocabulary
-from models.walks import MemoryWalk, Walks
+from models.walks import MemoryWalk
 
 _SETTLING_BATCHES = 40
 _LARGEST_GRADIENT = 5.0
-_DAY_MS = 86_400_000
 
 
 @dataclass
@@ -75,40 +67,6 @@ class Trained:
     updater: MemoryUpdater | None
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
-
-
-@dataclass
-class Position:
-    """How far a training is.
-
-    Attributes:
-        epoch: Number of the running epoch.
-        part: Parts of it that are done.
-        step: Steps done.
-        losses: Sum of the click losses of the epoch's samples, and their number.
-        epochs: Figures of the epochs that are over.
-        best: Index of the best of them.
-    """
-
-    epoch: int = 0
-    part: int = 0
-    step: int = 0
-    losses: tuple[float, int] = (0.0, 0)
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    best: int = 0
-
-
-def sample_weights(
-    data: PointInTime, trained: Ints, options: TrainingOptions
-) -> NDArray[np.float32]:
-    """Return what each request's samples count in training, ``[n_requests]``; 1 on average."""
-    times = data.requests.times_ms
-    if not options.half_life_days or not len(trained):
-        return np.ones(len(times), np.float32)
-    ages = (times[trained].max() - times) / (options.half_life_days * _DAY_MS)
-    lowest = options.oldest_weight
-    weights = lowest + (1 - lowest) * 0.5 ** np.maximum(ages, 0)
-    return np.asarray(weights / weights[trained].mean(), np.float32)
 
 
 def updater_of(model: CtrModel, vocabulary: Vocabulary) -> MemoryUpdater | None:
@@ -145,9 +103,9 @@ class Trainer:
         self.options = options
         self.device = torch.device(device)
         self.tensors = RequestTensors(data, vocabulary, config)
+        self._walker = MemoryWalker(self.tensors, options.window)
         torch.manual_seed(options.seed)
         self.model = CtrModel(config, vocabulary.table_rows).to(self.device)
-        # Validation and bundle take the average of the latest weights: it generalises better.
         self.averaged = copy.deepcopy(self.model)
         self.position = Position()
         self.best: dict[str, Tensor] = {}
@@ -159,7 +117,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(dense, lr=options.learning_rate, weight_decay=0.0)
         loss = LossModule(self.model, options.memory_penalty)
         # The tables are the same everywhere and stay so: all apply the gathered gradients.
-        tables = [f"model.{name}" for name in _table_names(self.model)]
+        tables = [f"model.{name}" for name in table_names(self.model)]
         self._loss: nn.Module = in_parallel(loss, tables)
         validation = np.flatnonzero(data.requests.splits == VALIDATION)
         some = np.random.default_rng(0).permutation(validation)[: options.validation_requests]
@@ -219,7 +177,9 @@ class Trainer:
         Args:
             on_requests: Told how many requests were scored.
         """
-        self._settle()
+        for optimiser in self.tables.optimisers:
+            optimiser.catch_up(self.position.step)
+        settle(self.averaged, self.tensors, self._recent)
         return told_by_leader(lambda: self._scored(on_requests))
 
     def _scored(self, on_requests: Callable[[int], None] | None) -> dict[str, Any]:
@@ -254,17 +214,11 @@ class Trainer:
         config, requests = self.model.config, self.data.requests
         mine = self.train_requests
         if config.memory is not None:
-            return Grouping(requests.users[mine], self._memory_starts(mine))
+            return Grouping(requests.users[mine], self._walker.starts(mine))
         if config.restart_every:
             starts = config.window_starts(requests.ring_positions[mine])
             return Grouping(requests.users[mine], starts)
         return None
-
-    def _memory_starts(self, chosen: Ints) -> Ints:
-        """Return the event that the memory walk of each request begins with."""
-        window = self.options.window
-        starts = np.maximum(self.data.requests.memory_positions[chosen] - window, 0)
-        return np.asarray(starts - starts % window)
 
     def _part(self, part: Ints, progress: Progress) -> Iterator[tuple[float, int, int]]:
         """Train requests in this order.
@@ -274,7 +228,9 @@ class Trainer:
         """
         rows = place = None
         if self.model.memory is not None:
-            rows, place = self._scan(part, progress)
+            updater = updater_of(self.model, self.vocabulary)
+            assert updater is not None
+            rows, place = self._walker.scan(part, updater, progress)
         size = self.options.requests_at_once * n_processes()
         for first in range(0, len(part), size):
             batch = part[first : first + size]
@@ -285,7 +241,8 @@ class Trainer:
                 mine = np.zeros(1, np.int64)
             memory = None
             if rows is not None and place is not None:
-                memory = self._memory_walk(batch[mine], rows, place[first + mine])
+                hiding = self._hiding(1)
+                memory = self._walker.walk(batch[mine], rows, place[first + mine], hiding)
             loss, n_samples = self._step(batch[mine], memory, shares)
             yield loss, n_samples, len(batch)
 
@@ -294,41 +251,6 @@ class Trainer:
         n_candidates = np.diff(self.data.requests.starts)[batch]
         of_candidates = n_processes() * int(n_candidates[mine].sum()) / int(n_candidates.sum())
         return Shares(of_candidates, n_processes() * len(mine) / len(batch))
-
-    def _scan(self, part: Ints, progress: Progress) -> tuple[NDArray[np.float32], Ints]:
-        """Return the memories at the starts of all walks of a part, and which is each request's."""
-        updater = updater_of(self.model, self.vocabulary)
-        assert updater is not None
-        users, starts = self.data.requests.users[part], self._memory_starts(part)
-        walks, place = np.unique(np.stack((users, starts)), axis=1, return_inverse=True)
-        place = place.reshape(-1)
-        n_requests = np.bincount(place, minlength=walks.shape[1])
-        rows = np.empty((walks.shape[1], updater.row_floats), np.float32)
-        for some, found in memories_at(self.data.memory, walks[0], walks[1], updater):
-            rows[some] = found
-            progress.on_memories(int(n_requests[some].sum()))
-        return rows, place
-
-    def _memory_walk(self, chosen: Ints, rows: NDArray[np.float32], place: Ints) -> MemoryWalk:
-        """Return the walks of a batch; ``place`` is the row at the start of each request's."""
-        requests = self.data.requests
-        walks = Walks.of(
-            requests.users[chosen], self._memory_starts(chosen), requests.memory_positions[chosen]
-        )
-        row_of_walk = np.empty(len(walks.users), np.int64)
-        row_of_walk[walks.group] = place
-        hiding = self._hiding(1)
-        items, categories = self.tensors.memory_events(
-            *walks.events(self.data.memory.starts), hiding
-        )
-        return MemoryWalk(
-            items,
-            categories,
-            torch.from_numpy(rows[row_of_walk]),
-            torch.from_numpy(walks.starts == 0),
-            torch.from_numpy(walks.group),
-            torch.from_numpy(walks.seen),
-        )
 
     def _hiding(self, purpose: int) -> Hiding:
         """Return what to hide in this step; another purpose draws otherwise."""
@@ -358,7 +280,8 @@ class Trainer:
         rate = self.optimiser.param_groups[0]["lr"]
         for kind in self.tables.kinds:
             kind.close(rate, at.step)
-        self._average()
+        share = max(1.0 / self.options.average_over, 1.0 / at.step)
+        move_average(self.averaged, self.model, share)
         self._recent.append((chosen, losses.state))
         return float(losses.click), len(labels)
 
@@ -369,50 +292,3 @@ class Trainer:
         norm = torch.nn.utils.get_total_norm(gradients)
         scale = (_LARGEST_GRADIENT / (norm + 1e-6)).clamp_max(1.0)
         torch._foreach_mul_(gradients, scale)
-
-    def _average(self) -> None:
-        """Move the averaged weights, but those of the tables, towards the present ones."""
-        share = max(1.0 / self.options.average_over, 1.0 / self.position.step)
-        averaged, present = _dense(self.averaged), _dense(self.model)
-        with torch.no_grad():
-            torch._foreach_lerp_(averaged, present, share)
-
-    def _settle(self) -> None:
-        """Make the averaged weights ready: tables caught up, statistics of Dice measured anew.
-
-        Those that were averaged along belong to other weights, and to inputs with items and
-        memories left out.
-        """
-        for optimiser in self.tables.optimisers:
-            optimiser.catch_up(self.position.step)
-        layers = [layer for layer in self.averaged.modules() if isinstance(layer, Dice)]
-        usual = [layer.momentum for layer in layers]
-        self.averaged.eval()
-        for layer in layers:
-            layer.train()
-        with torch.no_grad():
-            for k, (chosen, state) in enumerate(self._recent, start=1):
-                for layer in layers:
-                    layer.momentum = 1.0 / k
-                present = None if state is None else state.n_events > 0
-                batch = self.tensors.batch(chosen)[0].to(self.device)
-                self.averaged(batch, state, present)
-        for layer, momentum in zip(layers, usual, strict=True):
-            layer.momentum = momentum
-            make_alike((layer.mean, layer.variance))
-        self.averaged.eval()
-
-
-def _table_names(model: CtrModel) -> set[str]:
-    """Return the names of the weights of all tables of ids."""
-    return {f"{name}.weight" for names in model.id_tables.values() for name in names}
-
-
-def _dense(model: CtrModel) -> list[Tensor]:
-    """Return the tensors of a model that are no tables of ids."""
-    tables = _table_names(model)
-    return [
-        tensor
-        for name, tensor in model.state_dict().items()
-        if name not in tables and tensor.is_floating_point()
-    ]

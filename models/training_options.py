@@ -1,7 +1,7 @@
 """How to train, and what a training tells of itself while it runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
@@ -78,3 +78,24 @@ class Progress:
     on_step: Callable[[int, float], None] = lambda _step, _loss: None
     on_epoch: Callable[[int, dict[str, float]], None] = lambda _epoch, _figures: None
     on_part: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Position:
+    """How far a training is.
+
+    Attributes:
+        epoch: Number of the running epoch.
+        part: Parts of it that are done.
+        step: Steps done.
+        losses: Sum of the click losses of the epoch's samples, and their number.
+        epochs: Figures of the epochs that are over.
+        best: Index of the best of them.
+    """
+
+    epoch: int = 0
+    part: int = 0
+    step: int = 0
+    losses: tuple[float, int] = (0.0, 0)
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best: int = 0

@@ -24,7 +24,8 @@ import torch
 from interest_center.core.errors import ConfigurationError
 from models.bundle_files import write_atomically, writing
 from models.processes import told_by_leader
-from models.training import Position, Trainer
+from models.training import Trainer
+from models.training_options import Position
 
 _FILE = "training-state.pt"
 _HEAD = b"uic training 1\n"

@@ -1,5 +1,6 @@
 """The check that every adapter passes: written and read again, a sample sees its past alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,14 @@ import polars as pl
 from models.adapters.converted import EVENTS_FILE, SAMPLES_FILE, Converted, write_converted
 from models.samples import point_in_time
 from models.tables import read_events, read_samples
+
+
+def of_some_users(converted: Converted, n_users: int) -> Converted:
+    """Return events and samples of the first users alone."""
+    users = converted.samples["user_id"].unique().sort().head(n_users).to_list()
+    chosen = pl.col("user_id").is_in(users)
+    events, samples = converted.events.filter(chosen), converted.samples.filter(chosen)
+    return replace(converted, events=events, samples=samples)
 
 
 def check_past_only(converted: Converted, directory: Path) -> None:

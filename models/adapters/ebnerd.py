@@ -37,6 +37,7 @@ EVENT_TYPE = "click"
 _DAY_MS = 86_400_000
 _SAME_OPENING_MS = 5_000
 _HOURS_OF_AGE = (1, 3, 6, 12, 24, 72, 168)
+_AGE_EDGES_MS = [hours * 3_600_000 for hours in _HOURS_OF_AGE]
 _AGES = [f"age<{hours}h" for hours in _HOURS_OF_AGE] + ["older"]
 _WEEKS = {EARLIER_WEEK: EARLIER_WEEK, LATER_WEEK: LATER_WEEK}
 
@@ -173,8 +174,9 @@ def _with_ages(table: pl.DataFrame, first: pl.DataFrame, time: str) -> pl.DataFr
         known = table.join(
             first.rename({"item_id": item}), on=item, how="left", maintain_order="left"
         )
-        age_hours = (pl.col(time) - pl.col("first_ms")) / 3_600_000
-        named = age_hours.cut(_HOURS_OF_AGE, labels=_AGES, left_closed=True).cast(pl.String)
+        age_ms = known[time] - known["first_ms"]
+        place = pl.Series(_AGE_EDGES_MS).search_sorted(age_ms.fill_null(0), side="right")
+        named = pl.Series(_AGES)[place].set(age_ms.is_null(), None)
         table = known.with_columns(named.alias(category)).drop("first_ms")
     return table
 

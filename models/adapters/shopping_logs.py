@@ -94,7 +94,8 @@ def read_shopping_log(path: Path, name: str) -> tuple[pl.DataFrame, bool]:
     if set(frame.columns) != set(log.columns):
         raise ConfigurationError(
             f"{path} has columns {', '.join(frame.columns)}, the {name} log has "
-            f"{', '.join(log.columns)}"
+            f"{', '.join(log.columns)}",
+            hint="name the file of the log as it was loaded",
         )
     is_cut_short = bool(frame.height) and _is_cut_short(path, frame, log)
     return frame.head(-1) if is_cut_short else frame, is_cut_short

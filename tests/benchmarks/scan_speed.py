@@ -1,8 +1,10 @@
-"""How many events a second one partition takes: each memory's scan alone, and the whole engine.
+"""How many events a second: each memory's scan alone, in training, and in the whole engine.
 
-The engine applies batches to a center on RocksDB and checkpoints after every 8 MiB of dirty rows,
-so its rate is that of durable events. Users are uniform, Zipf-distributed (exponent 1.1), or a
-single one, whose events cannot be spread over rows.
+Training scans whole histories, 165 events long on average, with a stop every 20 events, where walks
+begin, and walks the events of a batch with gradients, forth and back. The engine applies batches to
+a center on RocksDB and checkpoints after every 8 MiB of dirty rows, so its rate is that of durable
+events of one partition. Users are uniform, Zipf-distributed (exponent 1.1), or a single one, whose
+events cannot be spread over rows.
 """
 
 import tempfile
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import torch
 from measure import Benchmark
 from numpy.typing import NDArray
 
@@ -20,15 +23,21 @@ from interest_center.core.layout import StateConfig
 from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.stores.rocksdb import RocksStore
-from models.bundle import load_updater, untrained_bundle
+from models.bundle import Bundle, load_bundle, untrained_bundle
+from models.memory_states import memories_at
 from models.registry import MEMORIES
+from models.samples import Histories
+from models.training_options import TrainingOptions
 from models.vocabulary import Vocabulary
+from models.walks import MemoryWalk, walk_memory
 
 N_ITEMS = 100_000
 N_CATEGORIES = 1_000
 DIRTY_BYTES = 8 << 20
 BATCH = 2_000
 START_MS = 1_767_225_600_000
+MEAN_HISTORY = 165
+OPTIONS = TrainingOptions()
 
 Users = Callable[[np.random.Generator, int], NDArray[np.int64]]
 
@@ -46,15 +55,13 @@ def distributions(n_users: int) -> dict[str, Users]:
     }
 
 
-def make_updater(memory: str) -> MemoryUpdater:
-    """Return a memory of random weights over a vocabulary that does not fit the cache."""
+def make_bundle(memory: str) -> Bundle:
+    """Return a DIN with a memory, of random weights, whose embeddings do not fit the cache."""
     items = np.arange(1, N_ITEMS + 1, dtype=np.uint64)
     vocabulary = Vocabulary.from_pairs(items, items % N_CATEGORIES + 1)
     with tempfile.TemporaryDirectory() as directory:
         untrained_bundle(Path(directory), f"din+{memory}", vocabulary=vocabulary)
-        updater = load_updater(Path(directory))
-    assert updater is not None
-    return updater
+        return load_bundle(Path(directory))
 
 
 def draw_items(rng: np.random.Generator, n: int) -> NDArray[np.uint64]:
@@ -78,6 +85,55 @@ def measure_scan(benchmark: Benchmark, updater: MemoryUpdater, n_users: int, n: 
 
         title = f"{updater.name} scan ({4 * updater.row_floats:,} bytes a user), {name}"
         benchmark.rate(title, "events/s", n, scan)
+
+
+def measure_histories(benchmark: Benchmark, updater: MemoryUpdater, n: int) -> None:
+    """Measure the scan of whole histories to the start of every walk, as training makes it."""
+    rng = np.random.default_rng(3)
+    n_users = max(1, n // MEAN_HISTORY)
+    lengths = 1 + rng.geometric(1 / (MEAN_HISTORY - 1), n_users)
+    starts = np.append(0, np.cumsum(lengths))
+    items = draw_items(rng, int(starts[-1]))
+    nothing = np.zeros(len(items), np.int64)
+    categories = items % N_CATEGORIES + 1
+    histories = Histories(starts, items, categories, nothing.astype(np.uint8), nothing)
+    walks = 1 + lengths // OPTIONS.window
+    users = np.repeat(np.arange(n_users), walks)
+    nth = np.arange(len(users)) - np.repeat(np.cumsum(walks) - walks, walks)
+
+    def scan() -> None:
+        for _ in memories_at(histories, users, nth * OPTIONS.window, updater):
+            pass
+
+    n_scanned = int(((walks - 1) * OPTIONS.window).sum())
+    benchmark.rate(f"{updater.name} scan of whole histories", "events/s", n_scanned, scan)
+
+
+def measure_walk(benchmark: Benchmark, bundle: Bundle) -> None:
+    """Measure the events of a batch's walks with gradients, forth and back."""
+    memory, updater = bundle.ranker.model.memory.train().requires_grad_(), bundle.updater
+    assert updater is not None
+    rng = np.random.default_rng(4)
+    n, longest = OPTIONS.requests_at_once, 2 * OPTIONS.window
+    # A request reads its memory somewhere in the second half of its walk.
+    seen = torch.from_numpy(rng.integers(OPTIONS.window, longest, n))
+    nothing = torch.zeros(n, longest, dtype=torch.int64)
+    walk = MemoryWalk(
+        items=nothing,
+        categories=nothing,
+        rows=torch.from_numpy(np.repeat(updater.initial_row()[None], n, axis=0)),
+        fresh=torch.ones(n, dtype=torch.bool),
+        group=torch.arange(n),
+        seen=seen,
+    )
+    events = torch.randn(n, longest, bundle.ranker.model.config.dim, requires_grad=True)
+
+    def step() -> None:
+        memory.zero_grad()
+        state = walk_memory(memory, walk, events)
+        sum(column.square().sum() for column in state).backward()
+
+    benchmark.rate(f"{updater.name} walk with gradients", "events/s", int(seen.sum()), step)
 
 
 class Log:
@@ -141,14 +197,19 @@ def measure_engine(
 @click.option("--scan-only", is_flag=True, help="Leave out the engine.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a figure.")
 def main(events: int, users: int, runs: int, scan_only: bool, as_json: bool) -> None:
-    """Measure the scans of one partition, in one process."""
+    """Measure the scans in one process and one thread, and the engine of one partition."""
+    torch.set_num_threads(1)
     benchmark = Benchmark(f"{events:,} events of {users:,} users, batches of {BATCH:,}", runs)
-    updaters = [make_updater(memory) for memory in sorted(MEMORIES)]
-    for updater in updaters:
-        measure_scan(benchmark, updater, users, events)
+    bundles = [make_bundle(memory) for memory in sorted(MEMORIES)]
+    for bundle in bundles:
+        assert bundle.updater is not None
+        measure_scan(benchmark, bundle.updater, users, events)
+        measure_histories(benchmark, bundle.updater, events)
+        measure_walk(benchmark, bundle)
     if not scan_only:
-        for kept in (None, *updaters):
-            measure_engine(benchmark, kept, users, events)
+        measure_engine(benchmark, None, users, events)
+        for bundle in bundles:
+            measure_engine(benchmark, bundle.updater, users, events)
     benchmark.show(as_json)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from checked_models import SEED
+from numpy.typing import NDArray
 from stored_states import Did, Known, make_user_state
 
 from interest_center.core.messages import UserState

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dien_weights import fill_gated
-from golden_vectors import close, tensor, vectors
+from golden_vectors import TOLERANCE, close, tensor, vectors
 from torch import Tensor
 
 from models import recurrent_kernels
@@ -42,25 +42,22 @@ def gated_layer(vector: dict[str, Any], update_gate: bool = True) -> GatedLayer:
     return layer
 
 
-def check_states(states: Tensor, final: Tensor, expected: list[dict[str, Any]]) -> None:
-    """Compare the states at the real steps, ``[t, s, H]``, and the last ones."""
-    for i, walk in enumerate(expected):
-        close(states[: len(walk["states"]), i], walk["states"])
-        close(final[i], walk["final"])
-
-
 @vectors(GATED)
 @pytest.mark.parametrize("name", ["gru_paper", "agru_paper", "augru_paper"])
 @pytest.mark.parametrize("trained", [True, False])
-def test_gated_layer(vector: dict[str, Any], name: str, trained: bool) -> None:
-    """Product code, on the way of training and on that of ranking."""
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_gated_layer(vector: dict[str, Any], name: str, trained: bool, dtype: torch.dtype) -> None:
+    """Product code, on the way of training and on that of ranking; compiled in float32."""
     x = tensor(vector["input"]["X"])
     mask = mask_of(vector, x.shape[1])
     share = mask.double() if name == "gru_paper" else attention_of(vector)
-    layer = gated_layer(vector, update_gate=name != "agru_paper")
+    layer = gated_layer(vector, update_gate=name != "agru_paper").to(dtype)
     with torch.set_grad_enabled(trained):
-        states, last = layer(x, share.unsqueeze(-1))
-    check_states(states, last[:, 0], vector["output"][name])
+        states, last = layer(x.to(dtype), share.unsqueeze(-1).to(dtype))
+    tolerance = SINGLE if dtype == torch.float32 else TOLERANCE
+    for i, walk in enumerate(vector["output"][name]):
+        close(states[: len(walk["states"]), i], walk["states"], **tolerance)
+        close(last[i, 0], walk["final"], **tolerance)
 
 
 @vectors(GATED)

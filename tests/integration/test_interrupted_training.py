@@ -20,7 +20,7 @@ from models.training_state import state_path
 from models.training_tables import read_training_data
 
 SCRIPT = Path(__file__).parents[1] / "training_process.py"
-SECONDS = 240.0
+SECONDS = 600.0
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:

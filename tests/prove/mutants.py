@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from prove.mutations import Mutation
+from prove.mutations.mutation import Mutation
 from prove.pytest_runs import Case, run_pytest
 from prove.trainings import JOBS, ROOT
 

@@ -60,6 +60,14 @@ def test_csv_in_and_out_and_ids_as_they_are_written(log: Path, tmp_path: Path) -
     assert (read[0].categories == read[1].categories).all()
 
 
+def test_a_repeated_event_is_one(log: Path, tmp_path: Path) -> None:
+    events = pl.read_parquet(log)
+    pl.concat([events, events]).write_parquet(tmp_path / "twice.parquet")
+    for name, table in (("once", log), ("twice", tmp_path / "twice.parquet")):
+        assert run(table, tmp_path / f"{name}.csv").exit_code == 0
+    assert (tmp_path / "once.csv").read_bytes() == (tmp_path / "twice.csv").read_bytes()
+
+
 def test_a_seed_decides(log: Path, tmp_path: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         assert run(log, tmp_path / f"{name}.csv", "--seed", seed).exit_code == 0

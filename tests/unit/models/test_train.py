@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from event_files import scalars_in
 from rich.console import Console
 
 from interest_center.core.errors import ConfigurationError
@@ -17,10 +18,11 @@ from models.bundle import load_bundle
 from models.ctr_config import default_config
 from models.evaluate import evaluate
 from models.simulate import simulate_walk
-from models.train import train
+from models.train import _bundle_of_seed, train
 from models.training import Trainer
 from models.training_options import TrainingOptions
-from models.training_run import TrainingPlan, _train
+from models.training_run import LOGS, TrainingPlan, _train
+from models.training_state import resume_training, save_training
 from models.training_tables import TrainingTables, read_training_data
 from models.training_vocabulary import make_vocabulary
 
@@ -122,6 +124,53 @@ def test_figures_are_printed_even_if_the_report_cannot_be_written(
         result = run_evaluate(tables, tmp_path / "bundle", *more, *report)
         assert isinstance(result.exception, ConfigurationError)
         assert head in result.output
+
+
+def test_a_log_goes_on_where_the_state_was_kept(tables: TrainingTables, tmp_path: Path) -> None:
+    """Figures up to the state stay, the last ones included; those of later steps go."""
+    data, config = read_training_data(tables), default_config("din", 7)
+    vocabulary = make_vocabulary(data.joined)
+
+    def train_epochs(epochs: int, left: Path | None) -> Trainer:
+        options = TrainingOptions(epochs=epochs, patience=epochs, requests_at_once=32)
+        trainer = Trainer(data.joined, vocabulary, config, options)
+        if left is not None:
+            assert resume_training(trainer, left, {})
+        _train(TrainingPlan(config, options, "cpu", tmp_path), trainer, {}, Console(stderr=True))
+        return trainer
+
+    one = train_epochs(1, None)
+    save_training(one, tmp_path, {})
+    before = scalars_in(tmp_path / LOGS)
+    assert before["validation/auc"][-1][0] == one.position.step
+    train_epochs(3, tmp_path)
+    two = train_epochs(2, tmp_path)
+    shown = scalars_in(tmp_path / LOGS)
+    for tag, points in before.items():
+        assert shown[tag][: len(points)] == points
+    steps = [step for step, _ in shown["validation/auc"]]
+    assert steps == [one.position.step, two.position.step]
+
+
+def test_a_seed_that_is_done_is_not_trained_again(
+    tables: TrainingTables, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, options = read_training_data(tables), TrainingOptions(epochs=1)
+    plan = TrainingPlan(default_config("din", 7), options, "cpu", tmp_path)
+    first = _bundle_of_seed(plan, data)
+    assert first is not None
+    assert "trained to its end before" not in capsys.readouterr().err
+    written_at = (tmp_path / "manifest.json").stat().st_mtime_ns
+    again = _bundle_of_seed(plan, data)
+    assert again is not None
+    assert again.fingerprint == first.fingerprint
+    assert "seed 0 was trained to its end before" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "manifest.json").stat().st_mtime_ns == written_at
+    # Another training into the same directory is another one, done or not.
+    other = _bundle_of_seed(replace(plan, options=replace(options, learning_rate=0.01)), data)
+    assert other is not None
+    assert other.fingerprint != first.fingerprint
+    assert "trained to its end before" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["din", "din+mimn"])

@@ -16,7 +16,7 @@ from models.tables import NO_PAGE, TEST, TRAIN, VALIDATION, Events, Samples
 from models.training import Trainer, updater_of
 from models.training_options import Progress, TrainingOptions
 from models.training_vocabulary import make_vocabulary
-from models.walks import Walks, walk_memory
+from models.walks import MemoryWalk, Walks, walk_memory
 
 STATE = StateConfig()
 OPTIONS = TrainingOptions(
@@ -116,14 +116,21 @@ def memories_of(trainer: Trainer, chosen: np.ndarray) -> np.ndarray:
     return rows
 
 
+def walk_of(trainer: Trainer, chosen: np.ndarray) -> MemoryWalk:
+    """Return the memory walks of requests as a step of the training has them."""
+    updater = updater_of(trainer.model, trainer.vocabulary)
+    assert updater is not None
+    rows, place = trainer._walker.scan(chosen, updater, Progress())
+    return trainer._walker.walk(chosen, rows, place, trainer._hiding(1))
+
+
 def test_training_reads_the_memory_that_the_scan_serves(data: PointInTime) -> None:
     """Batch equals streaming: the state at each request's own position, padding and all."""
     trainer = make_trainer(data, "din+mimn", unknown_share=0.0, window=7)
     updater = updater_of(trainer.model, trainer.vocabulary)
     assert updater is not None
     chosen = np.random.default_rng(0).permutation(len(data.requests.users))[:50]
-    rows, place = trainer._scan(chosen, Progress())
-    walk = trainer._memory_walk(chosen, rows, place)
+    walk = walk_of(trainer, chosen)
     assert len(walk.rows) < len(chosen), "some requests share a walk"
     with torch.no_grad():
         events = trainer.model.embed(walk.items, walk.categories)
@@ -231,10 +238,10 @@ def test_half_of_the_hidden_items_hide_their_category_everywhere(data: PointInTi
     trainer = make_trainer(data, "din+mimn", unknown_share=0.4)
     chosen = np.arange(len(data.requests.users))
     batch, _ = trainer.tensors.batch(chosen, Hiding(0.4, np.random.default_rng(0)))
-    walk = trainer._memory_walk(chosen, *trainer._scan(chosen, Progress()))
+    walk = walk_of(trainer, chosen)
     index, inside = Walks.of(
         data.requests.users[chosen],
-        trainer._memory_starts(chosen),
+        trainer._walker.starts(chosen),
         data.requests.memory_positions[chosen],
     ).events(data.memory.starts)
     assert walk.items.shape == index.shape

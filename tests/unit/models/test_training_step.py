@@ -10,13 +10,16 @@ from small_logs import make_small_log
 
 from interest_center.core.layout import StateConfig
 from models.ctr_config import default_config
+from models.memory_states import memories_at
+from models.registry import MEMORIES
 from models.request_batches import Hiding
 from models.request_rows import RequestBatch
 from models.samples import point_in_time
-from models.training import Trainer
+from models.training import Trainer, updater_of
 from models.training_options import Progress, TrainingOptions
 from models.training_step import Batch, Shares
 from models.training_vocabulary import make_vocabulary
+from models.walks import MemoryWalk, walk_memory
 
 MODELS = ("din+tra+mimn", "dien+hpmn", "gru4rec", "dei2n", "sim", "dihn", "dian")
 ID_FIELDS = {"items", "categories"}
@@ -36,6 +39,14 @@ def make_trainer(model: str) -> Trainer:
     return Trainer(data, make_vocabulary(data, config), config, options)
 
 
+def walk_of(trainer: Trainer, chosen: np.ndarray) -> MemoryWalk:
+    """Return the memory walks of requests as a step of the training has them."""
+    updater = updater_of(trainer.model, trainer.vocabulary)
+    assert updater is not None
+    rows, place = trainer._walker.scan(chosen, updater, Progress())
+    return trainer._walker.walk(chosen, rows, place, trainer._hiding(1))
+
+
 def make_batch(trainer: Trainer) -> Batch:
     """Return what a step is made of, hidden ids and drawn negatives included."""
     chosen = trainer.train_requests[:24]
@@ -45,7 +56,7 @@ def make_batch(trainer: Trainer) -> Batch:
         requests = trainer.tensors.with_negatives(requests, hiding.rng)
     memory = None
     if trainer.model.memory is not None:
-        memory = trainer._memory_walk(chosen, *trainer._scan(chosen, Progress()))
+        memory = walk_of(trainer, chosen)
     kept = torch.ones(len(chosen), dtype=torch.bool)
     return Batch(requests, labels, torch.ones(len(labels)), memory, kept, Shares())
 
@@ -90,6 +101,34 @@ def test_every_column_of_ids_has_a_model_that_fills_it() -> None:
         requests = make_batch(make_trainer(model)).requests
         filled |= {name for name, column in requests._asdict().items() if column is not None}
     assert filled == set(RequestBatch._fields)
+
+
+@pytest.mark.parametrize("memory", sorted(MEMORIES))
+def test_items_after_training_walk_in_training_as_in_the_scan(memory: str) -> None:
+    """Half of the items are strangers in buckets; training walks with torch, serving scans."""
+    data = point_in_time(*make_small_log(), StateConfig())
+    config = replace(default_config(f"din+{memory}", 7, 10), n_item_buckets=3)
+    known = make_vocabulary(data, config)
+    half = replace(known, items=known.items[::2], item_categories=known.item_categories[::2])
+    options = TrainingOptions(window=6, unknown_share=0.0)
+    trainer = Trainer(data, half, config, options)
+    torch.nn.init.normal_(trainer.model.item_table.weight, std=0.5)
+    chosen = trainer.train_requests
+    walk = walk_of(trainer, chosen)
+    assert (walk.items > len(half.items)).any()
+    with torch.no_grad():
+        events = trainer.model.embed(walk.items, walk.categories)
+        walked = walk_memory(trainer.model.memory, walk, events)
+    updater = updater_of(trainer.model, half)
+    assert updater is not None
+    rows = np.empty((len(chosen), updater.row_floats), np.float32)
+    requests = data.requests
+    users, positions = requests.users[chosen], requests.memory_positions[chosen]
+    for some, found in memories_at(data.memory, users, positions, updater):
+        rows[some] = found
+    scanned = trainer.model.memory.state_of(torch.from_numpy(rows))
+    for field, one, other in zip(walked._fields, walked, scanned, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5, rtol=0, err_msg=field)
 
 
 def test_a_step_leaves_the_rows_of_other_ids_alone() -> None:

@@ -1,10 +1,12 @@
 """What the readers that are made for triggers promise beyond the numbers of their twins."""
 
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from trigger_requests import DIM, REQUEST_DIM, make_requests
 from trigger_weights import disturb
 
@@ -12,11 +14,12 @@ from interest_center.core.errors import ConfigurationError
 from models.dei2n import Dei2nConfig, Dei2nReader
 from models.dian import DianConfig, DianReader
 from models.dihn import DihnConfig, DihnReader
-from models.reading import Reader, ReaderInputs, Seen
-from models.self_attention import SelfAttention
+from models.reading import Behaviors, Reader, ReaderInputs, Seen
+from models.trigger_intent import of_trigger
 
 SEED = 3
 INPUTS = ReaderInputs(DIM, REQUEST_DIM, n_types=0, trigger=True)
+FOLLOW, IGNORE = [60.0, 0.0], [0.0, 60.0]
 
 
 def dei2n(**parts: Any) -> Dei2nReader:
@@ -43,6 +46,38 @@ def dian() -> DianReader:
 READERS = pytest.mark.parametrize("make", [dei2n, dihn, dian])
 
 
+def intent_of(reader: Any) -> nn.Sequential:
+    """Return the network whose two outputs weigh following and not following the trigger."""
+    network = reader.instant if isinstance(reader, Dei2nReader) else reader.intent
+    assert isinstance(network, nn.Sequential)
+    return network
+
+
+@torch.no_grad()
+def decide(reader: Reader, logits: list[float]) -> None:
+    """Make the intent the same for all requests."""
+    for layer in intent_of(reader):
+        for parameter in layer.parameters():
+            parameter.zero_()
+    intent_of(reader)[-1].bias.copy_(torch.tensor(logits))  # type: ignore[operator]
+
+
+@torch.no_grad()
+def read_only(reader: Reader, column: int) -> None:
+    """Make the logit of following the trigger the positive part of one input of the intent."""
+    decide(reader, [0.0, 0.0])
+    linear = [layer for layer in intent_of(reader) if isinstance(layer, nn.Linear)]
+    for layer, place in zip(linear, (column, 0, 0), strict=True):
+        layer.weight[0, place] = 1.0
+
+
+def probability(reader: Reader, seen: Seen) -> Tensor:
+    with torch.no_grad():
+        found = reader.trigger_probability(seen)
+    assert found is not None
+    return found
+
+
 def moved(reader: Reader, one: Seen, other: Seen) -> Tensor:
     """Return how far each request's interest moves, ``[s]``."""
     with torch.no_grad():
@@ -64,17 +99,52 @@ def shifted(seen: Seen, *names: str) -> Seen:
     return seen._replace(**changes)
 
 
+def longer(behaviors: Behaviors) -> Behaviors:
+    """Return behaviors with three more places of padding, which hold anything."""
+    s = len(behaviors.mask)
+    more = (torch.full((s, 3, DIM), 1e4), torch.zeros(s, 3, dtype=torch.bool))
+    rest = (torch.zeros(s, 3, dtype=torch.int64), torch.full((s, 3), 10**9))
+    pairs = zip(behaviors, (*more, *rest), strict=True)
+    return Behaviors(*(torch.cat(pair, 1) for pair in pairs))
+
+
+def without_history(seen: Seen, *places: str) -> Seen:
+    empty = {
+        place: getattr(seen, place)._replace(mask=torch.zeros_like(getattr(seen, place).mask))
+        for place in places
+    }
+    return seen._replace(**empty)
+
+
 @READERS
 def test_without_a_trigger_nothing_of_it_is_read(make: Any) -> None:
     """Not its embedding, which the composition gives as zeros, but its sub-sequence and p."""
     reader, seen = make(), make_requests(SEED).seen
     none = ~seen.has_trigger
-    p = reader.trigger_probability(seen)
+    p = probability(reader, seen)
     assert (p[none] == 0).all()
     assert ((p > 0) & (p < 1))[seen.has_trigger].all()
+    assert len(p[seen.has_trigger].unique()) == seen.has_trigger.sum()
     there = moved(reader, seen, shifted(seen, "trigger_behaviors.keys"))
     assert (there[none] == 0).all()
     assert there[seen.has_trigger].max() > 1e-4
+
+
+@READERS
+def test_nobody_follows_a_trigger_that_is_not_there(make: Any) -> None:
+    """Whatever the intent says, a request without a trigger is read as if it said no."""
+    reader, seen = make(), make_requests(SEED).seen
+    found = []
+    for logits in (FOLLOW, IGNORE):
+        decide(reader, logits)
+        with torch.no_grad():
+            found.append(reader(seen).interest)
+    changed = (found[0] - found[1]).abs().amax((1, 2)) > 1e-6
+    expected = seen.has_trigger
+    if make is dei2n:
+        # What both attend to is the same where there is one behavior, or none.
+        expected = expected & (seen.behaviors.mask.sum(1) > 1)
+    assert torch.equal(changed, expected)
 
 
 @READERS
@@ -87,6 +157,77 @@ def test_every_request_is_finite_and_padding_is_not_read(make: Any) -> None:
         keys = torch.where(real.mask.unsqueeze(-1), real.keys, 1e4)
         changes[place] = real._replace(keys=keys, ages_ms=real.ages_ms * real.mask)
     assert moved(reader, seen, seen._replace(**changes)).max() < 1e-6
+    wide = {place: longer(getattr(seen, place)) for place in changes}
+    assert moved(reader, seen, seen._replace(**wide)).max() < 1e-6
+    p = probability(reader, seen)
+    torch.testing.assert_close(probability(reader, seen._replace(**wide)), p)
+
+
+@READERS
+def test_an_empty_sub_sequence_says_nothing(make: Any) -> None:
+    """A trigger of a category without behaviors still has its own embedding and a p."""
+    reader, seen = make(), make_requests(SEED).seen
+    empty = without_history(seen, "trigger_behaviors")
+    p = probability(reader, empty)
+    assert ((p > 0) & (p < 1))[seen.has_trigger].all()
+    assert (moved(reader, empty, shifted(empty, "trigger_behaviors.keys")) == 0).all()
+    assert moved(reader, empty, shifted(empty, "trigger"))[seen.has_trigger].min() > 1e-4
+    with torch.no_grad():
+        interest = reader(empty).interest
+    assert interest.isfinite().all()
+    if make is not dian:
+        # Their hard part stands apart, in the second of the parts of width D.
+        assert (interest[..., DIM : 2 * DIM] == 0).all()
+
+
+@READERS
+def test_a_request_without_any_behavior_is_read(make: Any) -> None:
+    reader, seen = make(), make_requests(SEED).seen
+    empty = without_history(seen, "behaviors", "trigger_behaviors")
+    with torch.no_grad():
+        interest, weights = reader(empty).interest, reader.attention(empty)
+    assert interest.isfinite().all()
+    assert (weights == 0).all()
+    # Candidates of one request still differ.
+    assert (interest[:, 0] - interest[:, 1]).abs().amax(-1).min() > 1e-4
+
+
+def hand_probability(make: Any, request: dict[str, Any], column: int) -> float:
+    """Return p of a request when the intent reads one column of its input only."""
+    trigger, soft = np.array(request["trigger"]), np.array(request["soft"]).reshape(-1, DIM)
+    hard = np.array(request["hard"]).reshape(-1, DIM)
+    done = soft.sum(0)
+    parts = {
+        dei2n: [request["about"], trigger, hard.sum(0)],
+        dian: [request["about"], trigger, done / max(len(soft), 1), done * trigger],
+        # In the third place stands what the trigger attends to, which the twin tells.
+        dihn: [request["about"], trigger, np.full(DIM, np.nan), done, done * trigger],
+    }[make]
+    return 1 / (1 + math.exp(-max(np.concatenate(parts)[column], 0.0)))
+
+
+@READERS
+def test_the_intent_is_that_of_hand_computation(make: Any) -> None:
+    """Each input of the network in its turn: request, trigger, and what was done."""
+    reader, requests = make(), make_requests(SEED)
+    width = intent_of(reader)[0].in_features
+    skipped = range(REQUEST_DIM + DIM, REQUEST_DIM + 2 * DIM) if make is dihn else ()
+    assert isinstance(width, int)
+    for column in range(width):
+        if column in skipped:
+            continue
+        read_only(reader, column)
+        found = probability(reader, requests.seen)
+        for i, request in enumerate(requests.plain):
+            has = request["trigger"] is not None
+            expected = hand_probability(make, request, column) if has else 0.0
+            assert found[i].item() == pytest.approx(expected, abs=1e-6), column
+            if has:
+                # Of following and not following, one of the two is the case.
+                assert 0.5 <= expected < 1
+    decide(reader, [math.log(3.0), 0.0])
+    found = probability(reader, requests.seen)
+    torch.testing.assert_close(found, 0.75 * requests.seen.has_trigger)
 
 
 @READERS
@@ -98,61 +239,49 @@ def test_attention_shares_the_behaviors_out(make: Any) -> None:
     assert (weights[~seen.behaviors.mask] == 0).all()
     expected = seen.behaviors.mask.any(1).float().unsqueeze(1).expand_as(weights[:, 0])
     torch.testing.assert_close(weights.sum(1), expected)
+    wide = reader.attention(seen._replace(behaviors=longer(seen.behaviors)))
+    assert wide is not None
+    torch.testing.assert_close(wide[:, :-3], weights)
+    assert (wide[:, -3:] == 0).all()
 
 
-@pytest.mark.parametrize(
-    ("switch", "width"),
-    [("ui2m", 4 * DIM), ("tim", 3 * DIM), ("il", 2 * DIM), ("uhim", 2 * DIM), ("usim", 2 * DIM)],
-)
-def test_each_ablation_leaves_its_part_out(switch: str, width: int) -> None:
-    """Table 3 of the paper, against what each part alone reads."""
-    reader = dei2n(interaction_hidden=(16, DIM), **{switch: False})
+@READERS
+def test_who_ignores_the_trigger_attends_by_the_candidate(make: Any) -> None:
+    reader, seen = make(), make_requests(SEED).seen
+    two = seen.behaviors.mask.sum(1) > 1
+
+    def differ(one: Tensor | None, other: Tensor | None) -> Tensor:
+        assert one is not None
+        assert other is not None
+        return (one - other).abs().amax((1, 2)) > 1e-5
+
+    decide(reader, IGNORE)
+    own = reader.attention(seen)
+    assert not differ(own, reader.attention(shifted(seen, "trigger"))).any()
+    assert torch.equal(differ(own, reader.attention(shifted(seen, "candidates"))), two)
+    decide(reader, FOLLOW)
+    followed = reader.attention(seen)
+    other = reader.attention(shifted(seen, "trigger"))
+    assert torch.equal(differ(followed, other), two & seen.has_trigger)
+    assert torch.equal(differ(followed, own), two & seen.has_trigger)
+
+
+def test_attention_of_dei2n_is_what_its_soft_part_sums() -> None:
+    reader, seen = dei2n(il=False, uhim=False), make_requests(SEED).seen
+    assert reader.soft is not None
+    assert reader.times is not None
+    with torch.no_grad():
+        refined = reader.soft(seen.behaviors, reader.times(seen.behaviors.ages_ms))
+        weights = reader.attention(seen)
+        assert weights is not None
+        torch.testing.assert_close(weights.transpose(1, 2) @ refined, reader(seen).interest)
+
+
+def test_the_sub_sequence_of_no_trigger_is_empty() -> None:
     seen = make_requests(SEED).seen
-    assert reader.interest_dim == width == reader(seen).interest.shape[-1]
-    reads = {
-        "request": "request",
-        "time": ("behaviors.ages_ms", "trigger_behaviors.ages_ms"),
-        "behaviors": "behaviors.keys",
-        "found": "trigger_behaviors.keys",
-        "trigger": "trigger",
-    }
-    lost = {
-        "ui2m": {"request"}, "tim": {"time"}, "il": set(), "uhim": set(),
-        "usim": {"request", "behaviors"},
-    }[switch]  # fmt: skip
-    for name, places in reads.items():
-        names = (places,) if isinstance(places, str) else places
-        found = moved(reader, seen, shifted(seen, *names)).max()
-        assert (found == 0) == (name in lost), name
-    probability = reader.trigger_probability(seen)[seen.has_trigger]
-    assert (probability == 0.5).all() == (switch in ("ui2m", "usim"))
-    assert (reader.attention(seen) is None) == (switch == "usim")
-
-
-def test_the_hard_part_is_the_only_one_with_intervals_of_the_sub_sequence() -> None:
-    seen = make_requests(SEED).seen
-    other = shifted(seen, "trigger_behaviors.ages_ms")
-    assert moved(dei2n(), seen, other).max() > 1e-5
-    assert moved(dei2n(uhim=False), seen, other).max() == 0
-
-
-def test_the_interaction_layer_is_the_only_part_of_a_request_without_history() -> None:
-    """Of the second request, which has no behaviors: trigger and candidate alone speak."""
-    seen = make_requests(SEED).seen
-    nothing = torch.zeros_like(seen.behaviors.mask)
-    found = seen.trigger_behaviors
-    assert found is not None
-    empty = seen._replace(
-        behaviors=seen.behaviors._replace(mask=nothing),
-        trigger_behaviors=found._replace(mask=torch.zeros_like(found.mask)),
-    )
-    assert (dei2n(il=False)(empty).interest == 0).all()
-    assert (dei2n()(empty).interest != 0).any()
-
-
-def test_an_empty_dei2n_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="finds nothing"):
-        Dei2nConfig(il=False, uhim=False, usim=False)
+    found = of_trigger(seen)
+    assert found.mask.any(1).tolist() == [True, True, False, False, False]
+    assert torch.equal(found.mask[:3], seen.trigger_behaviors.mask[:3])  # type: ignore[union-attr]
 
 
 def test_configs_of_a_manifest_are_taken() -> None:
@@ -164,6 +293,6 @@ def test_configs_of_a_manifest_are_taken() -> None:
     DianReader(DianConfig(network_hidden=[4, 3], intent_hidden=[4]), INPUTS)  # type: ignore[arg-type]
 
 
-def test_heads_share_the_width() -> None:
-    with pytest.raises(ValueError, match="3 heads"):
-        SelfAttention(8, 3)
+def test_an_empty_dei2n_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="finds nothing"):
+        Dei2nConfig(il=False, uhim=False, usim=False)

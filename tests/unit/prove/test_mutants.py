@@ -2,7 +2,8 @@
 
 import pytest
 from prove.mutants import Outcome
-from prove.mutations import MUTATIONS, Mutation
+from prove.mutations import MUTATIONS
+from prove.mutations.mutation import Mutation
 from prove.pytest_runs import Case
 from prove.trainings import ROOT
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from past_only import check_past_only
+from past_only import check_past_only, of_some_users
 from real_log_files import real_log
 
 from interest_center.core.errors import ConfigurationError
-from models.adapters.converted import Converted
 from models.adapters.ebnerd import convert_ebnerd
 
 HEAD = "split,impression_time,user_id,trigger_article_id,inview,clicked,read_time"
@@ -156,7 +155,4 @@ def test_the_real_log(tmp_path: Path) -> None:
     triggered = converted.samples.drop_nulls("trigger_item_id")
     assert len(triggered) == 88_493 + 87_551
     assert triggered["trigger_category_id"].null_count() == 0
-    users = converted.samples["user_id"].unique().sort().head(60).to_list()
-    chosen = pl.col("user_id").is_in(users)
-    few = (table.filter(chosen) for table in (converted.events, converted.samples))
-    check_past_only(Converted(*few, converted.state), tmp_path)
+    check_past_only(of_some_users(converted, 60), tmp_path)

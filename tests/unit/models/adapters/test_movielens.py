@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from past_only import check_past_only
+from past_only import check_past_only, of_some_users
 from real_log_files import real_log
 
 from interest_center.core.errors import ConfigurationError
@@ -95,6 +95,4 @@ def test_the_real_log(tmp_path: Path) -> None:
     counted = dict(positives.iter_rows())
     assert (counted["validation"], counted["test"]) == (2651, 2874)
     assert converted.events["category_id"].null_count() == 0
-    some = converted.events["user_id"] < 60
-    few = converted.samples.filter(pl.col("user_id") < 60)
-    check_past_only(type(converted)(converted.events.filter(some), few, converted.state), tmp_path)
+    check_past_only(of_some_users(converted, 60), tmp_path)

@@ -1,0 +1,22 @@
+"""What a sample counts in training by its age: what is asked of a model lies after its training."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.samples import Ints, PointInTime
+from models.training_options import TrainingOptions
+
+_DAY_MS = 86_400_000
+
+
+def sample_weights(
+    data: PointInTime, trained: Ints, options: TrainingOptions
+) -> NDArray[np.float32]:
+    """Return what each request's samples count in training, ``[n_requests]``; 1 on average."""
+    times = data.requests.times_ms
+    if not options.half_life_days or not len(trained):
+        return np.ones(len(times), np.float32)
+    ages = (times[trained].max() - times) / (options.half_life_days * _DAY_MS)
+    lowest = options.oldest_weight
+    weights = lowest + (1 - lowest) * 0.5 ** np.maximum(ages, 0)
+    return np.asarray(weights / weights[trained].mean(), np.float32)
