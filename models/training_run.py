@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
+from rich.progress import Progress as Bars
 from tensorboardX import SummaryWriter
 
 from interest_center.core.errors import BundleError
@@ -94,16 +95,60 @@ def _tell(plan: TrainingPlan, trainer: Trainer, data: TrainingData, console: Con
         console.print(f"{counts['n_excluded']:,} training samples are of excluded days: left out")
 
 
-class _Keeper:
-    """Writes the state of a training every so often, between its parts."""
+class _Reporter:
+    """Bars, logs and kept states of a training while it runs."""
 
     def __init__(
-        self, plan: TrainingPlan, trainer: Trainer, identity: dict[str, Any], log: SummaryWriter
+        self, plan: TrainingPlan, trainer: Trainer, bar: Bars, identity: dict[str, Any]
     ) -> None:
-        self._plan, self._trainer, self._identity, self._log = plan, trainer, identity, log
+        self._plan, self._trainer, self._bar, self._identity = plan, trainer, bar, identity
+        # What an earlier training logged of the steps to come is no longer shown.
+        self._log = SummaryWriter(
+            str(plan.directory / LOGS), flush_secs=10, purge_step=trainer.position.step + 1
+        )
         self._kept_at = time.monotonic()
 
-    def keep(self) -> None:
+    def progress(self) -> Progress:
+        """Return what the training is to call."""
+        trainer, at = self._trainer, self._trainer.position
+        n_train = len(trainer.train_requests)
+        n_samples = int(np.diff(trainer.data.requests.starts)[trainer.train_requests].sum())
+        # Of the losses each process sums its share of the samples.
+        trained = at.epoch + at.losses[1] * n_processes() / n_samples
+        progress = Progress(on_step=self._on_step, on_epoch=self._on_epoch, on_part=self._keep)
+        if trainer.model.memory is not None:
+            walked = self._counter("memories walked", n_train, trained)
+            progress = replace(progress, on_memories=walked)
+        return replace(
+            progress,
+            on_requests=self._counter("requests trained", n_train, trained),
+            on_validated=self._counter(
+                "requests validated", len(trainer.validation_requests), at.epoch
+            ),
+        )
+
+    def close(self) -> None:
+        """Write what was logged."""
+        self._log.close()
+
+    def _counter(self, name: str, n_requests: int, done_epochs: float) -> Callable[[int], None]:
+        total = n_requests * self._plan.options.epochs
+        task = self._bar.add_task(name, total=total, completed=round(n_requests * done_epochs))
+        return lambda k: self._bar.advance(task, k)
+
+    def _on_step(self, step: int, loss: float) -> None:
+        if step % _STEPS_BETWEEN_LOSSES == 0:
+            self._log.add_scalar("train/click_loss", loss, step)
+
+    def _on_epoch(self, epoch: int, figures: dict[str, float]) -> None:
+        self._bar.console.print(
+            f"epoch {epoch + 1}: train log loss {figures['train_log_loss']:.4f}, "
+            f"validation AUC {figures['auc']:.4f}, log loss {figures['log_loss']:.4f}"
+        )
+        for name in ("auc", "gauc", "log_loss"):
+            self._log.add_scalar(f"validation/{name}", figures[name], self._trainer.position.step)
+
+    def _keep(self) -> None:
         """Write the state if the last one is old."""
         if time.monotonic() - self._kept_at >= self._plan.seconds_between_states:
             # What is logged of the steps that the state holds is not logged again.
@@ -116,41 +161,9 @@ def _train(
     plan: TrainingPlan, trainer: Trainer, identity: dict[str, Any], console: Console
 ) -> tuple[Trained, float]:
     """Train with progress bars and logs; return the result and its seconds."""
-    options, began = plan.options, time.perf_counter()
-    n_train, n_validation = len(trainer.train_requests), len(trainer.validation_requests)
-    done = trainer.position
-    # What an earlier training logged of the steps to come is no longer shown.
-    log_to = SummaryWriter(str(plan.directory / LOGS), flush_secs=10, purge_step=done.step + 1)
-    with make_progress() as bar, closing(log_to) as log:
-        keeper = _Keeper(plan, trainer, identity, log)
-
-        def counter(name: str, n_requests: int) -> Callable[[int], None]:
-            share = done.epoch / options.epochs
-            total = n_requests * options.epochs
-            task = bar.add_task(name, total=total, completed=int(total * share))
-            return lambda k: bar.advance(task, k)
-
-        def on_step(step: int, loss: float) -> None:
-            if step % _STEPS_BETWEEN_LOSSES == 0:
-                log.add_scalar("train/click_loss", loss, step)
-
-        def on_epoch(epoch: int, figures: dict[str, float]) -> None:
-            bar.console.print(
-                f"epoch {epoch + 1}: train log loss {figures['train_log_loss']:.4f}, "
-                f"validation AUC {figures['auc']:.4f}, log loss {figures['log_loss']:.4f}"
-            )
-            for name in ("auc", "gauc", "log_loss"):
-                log.add_scalar(f"validation/{name}", figures[name], trainer.position.step)
-
-        progress = Progress(on_step=on_step, on_epoch=on_epoch, on_part=keeper.keep)
-        if trainer.model.memory is not None:
-            progress = replace(progress, on_memories=counter("memories walked", n_train))
-        progress = replace(
-            progress,
-            on_requests=counter("requests trained", n_train),
-            on_validated=counter("requests validated", n_validation),
-        )
-        trained = trainer.train(progress)
+    began = time.perf_counter()
+    with make_progress() as bar, closing(_Reporter(plan, trainer, bar, identity)) as reporter:
+        trained = trainer.train(reporter.progress())
         # Training may stop before its last epoch: what was done is then all there was to do.
         for task in bar.tasks:
             bar.update(task.id, total=task.completed)

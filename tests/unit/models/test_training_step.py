@@ -94,6 +94,22 @@ def test_gradients_of_a_batch_are_those_of_whole_tables(model: str) -> None:
             assert not theirs[others].any()
 
 
+@pytest.mark.parametrize("model", ["dien", "gru4rec"])
+def test_windows_of_shared_walks_score_as_windows_of_their_own(model: str) -> None:
+    """Training walks a history once for many requests; serving reads each request's window."""
+    trainer = make_trainer(model)
+    chosen = trainer.train_requests
+    walked, _ = trainer.tensors.batch(chosen, walks=True)
+    alone, _ = trainer.tensors.batch(chosen)
+    assert walked.walk is not None
+    assert len(walked.walk.items) < len(chosen), "some requests share a walk"
+    assert (walked.behaviors.mask.sum(1) >= trainer.model.config.history_length).any()
+    trainer.model.eval()
+    with torch.no_grad():
+        logits = [trainer.model(batch).logits for batch in (walked, alone)]
+    torch.testing.assert_close(*logits, atol=1e-5, rtol=1e-4)
+
+
 def test_every_column_of_ids_has_a_model_that_fills_it() -> None:
     """So that the test above looks at all of them."""
     filled = set()
