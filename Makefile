@@ -7,11 +7,12 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 READY := .venv/.ready
+PEERS_READY := .venv-peers/.ready
 SUITE ?= main
 ONLY ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-quick lint format bench prove clean tools
+.PHONY: help setup demo test test-quick lint format bench bench-peers prove clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +33,11 @@ tools:
 $(READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
 	@echo "==> packages of uv.lock into .venv (the first time a few minutes: torch is large)"
 	@$(UV) sync --locked --python $(PYTHON)
+	@touch $@
+
+$(PEERS_READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
+	@echo "==> packages of uv.lock with the peers into .venv-peers"
+	@UV_PROJECT_ENVIRONMENT=.venv-peers $(UV) sync --locked --no-default-groups --group peers --python $(PYTHON)
 	@touch $@
 
 setup: tools $(READY) ## Virtual environment with the locked packages
@@ -57,9 +63,12 @@ format: setup ## Format and mend what can be mended
 bench: setup ## Benchmarks, minimum / median / maximum
 	@for file in tests/benchmarks/*.py; do echo "==> $$file"; .venv/bin/python $$file $(ARGS) || exit 1; done
 
+bench-peers: $(PEERS_READY) ## Training speed beside FuxiCTR and DeepCTR-Torch
+	@PYTHONPATH=. .venv-peers/bin/python tests/benchmarks/peers/train_speed.py $(ARGS)
+
 prove: setup ## Prove the claims: SUITE=main ONLY=3 ARGS=--json
 	@.venv/bin/python tests/prove --suite $(SUITE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean: ## Remove what was made here (not the broker jars' cache)
 	@if [ -x .venv/bin/uic ] && [ -e .uic/broker/broker.json ]; then .venv/bin/uic broker stop; fi
-	@rm -rf .venv .uv .uic build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-peers .uv .uic build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

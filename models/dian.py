@@ -72,6 +72,10 @@ class QueryAttention(nn.Module):
         self.of_key = nn.Linear(dim, dim, bias=False)
         self.of_value = nn.Linear(dim, dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
+        # Embeddings begin small: with the usual first weights all keys would weigh alike, and the
+        # weights, which then move nothing, would not learn.
+        for projection in (self.of_query, self.of_key):
+            nn.init.normal_(projection.weight)
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
         """Return what each query found.

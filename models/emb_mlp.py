@@ -1,9 +1,11 @@
 """Embedding & MLP: the base model that DIN is compared with (Zhou et al., KDD 2018, section 4.2).
 
 Behaviors are pooled to one vector of fixed length, the same to all candidates; the MLP of the
-composition reads it beside the candidate. The paper pools by a sum or an average. Behaviors are
-embedded as everywhere in the composition, with their event types, which the paper does not have.
-Padding is left out; without behaviors the vector is zeros.
+composition reads it beside the candidate. The paper pools by a sum or an average, published code by
+a sum; ours is the mean by default: nothing normalises the input of the MLP, and sums of long
+histories drown the rest of it. Behaviors are embedded as everywhere in the composition, with their
+event types, which the paper does not have. Padding is left out; without behaviors the vector is
+zeros.
 """
 
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ class EmbMlpConfig:
         pooling: ``sum`` or ``mean`` of the behaviors.
     """
 
-    pooling: Pooling = "sum"
+    pooling: Pooling = "mean"
 
 
 def pooled(behaviors: Behaviors, pooling: Pooling) -> Tensor:

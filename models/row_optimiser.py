@@ -82,9 +82,14 @@ class RowAdam:
             learning_rate: Adam's.
             step: Number of this step, from 1, the same for all tables.
         """
-        if rows.device.type == "cpu":
-            self._step_compiled(rows, gradient, learning_rate, step)
-            return
+        on_cpu = rows.device.type == "cpu"
+        move = self._step_compiled if on_cpu else self._step_vectorised
+        move(rows, gradient, learning_rate, step)
+
+    def _step_vectorised(
+        self, rows: Tensor, gradient: Tensor, learning_rate: float, step: int
+    ) -> None:
+        """``step`` in tensor operations, for any device."""
         state = self.state
         first, second = state["first"][rows], state["second"][rows]
         first.lerp_(gradient, 1 - _BETAS[0])
@@ -103,11 +108,12 @@ class RowAdam:
     def _step_compiled(
         self, rows: Tensor, gradient: Tensor, learning_rate: float, step: int
     ) -> None:
-        """``step`` in one pass."""
+        """``step`` in one pass, for the processor."""
         state = self.state
-        tables = (self._weight, self._average, state["first"], state["second"], state["met_at"])
+        tables = (self._weight.detach(), self._average.detach(), state["first"], state["second"])
+        weights, averages, firsts, seconds = (table.numpy() for table in tables)
         _move(
-            tuple(table.detach().numpy() for table in tables),
+            (weights, averages, firsts, seconds, state["met_at"].numpy()),
             rows.numpy(),
             gradient.numpy(),
             (learning_rate * self._decay.shares(rows)).numpy(),
@@ -151,11 +157,13 @@ def _move(
     """
     weights, averages, firsts, seconds, met_at = tables
     rate, reach, step = now
-    beta, beta2 = np.float32(_BETAS[0]), np.float32(_BETAS[1])
+    beta2 = np.float32(_BETAS[1])
+    # Not 1 - beta in float32: that of 0.999 is off by a hundred thousandth.
+    new, new2 = np.float32(1 - _BETAS[0]), np.float32(1 - _BETAS[1])
     size = np.float32(rate / (1 - _BETAS[0] ** step))
     scale = np.float32(1 / (1 - _BETAS[1] ** step))
     share = np.float32(max(1.0 / reach, 1.0 / step))
-    one, epsilon = np.float32(1), np.float32(_EPSILON)
+    epsilon = np.float32(_EPSILON)
     for k in range(rows.shape[0]):
         row, g = rows[k], gradient[k]
         weight, average, first, second = weights[row], averages[row], firsts[row], seconds[row]
@@ -164,8 +172,8 @@ def _move(
         kept *= (1 - 1 / reach) ** (max(step - 1, reach) - max(met, reach))
         stays = np.float32(kept)
         for d in range(g.shape[0]):
-            first[d] += (one - beta) * (g[d] - first[d])
-            second[d] = beta2 * second[d] + (one - beta2) * g[d] * g[d]
+            first[d] += new * (g[d] - first[d])
+            second[d] = beta2 * second[d] + new2 * g[d] * g[d]
             old = weight[d]
             moved = size * first[d] / (np.sqrt(second[d] * scale) + epsilon)
             weight[d] = old - moved - shrink[k] * old

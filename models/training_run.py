@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress as Bars
-from tensorboardX import SummaryWriter
 
 from interest_center.core.errors import BundleError
 from models.bundle import Bundle, TrainingRecord, load_bundle, save_bundle
@@ -23,6 +22,7 @@ from models.evaluate import make_progress
 from models.fingerprint import fingerprint_of
 from models.processes import leads, n_processes, told_by_leader
 from models.training import Trained, Trainer
+from models.training_log import TrainingLog
 from models.training_options import Progress, TrainingOptions
 from models.training_state import remove_state, resume_training, save_training
 from models.training_tables import TrainingData
@@ -102,10 +102,7 @@ class _Reporter:
         self, plan: TrainingPlan, trainer: Trainer, bar: Bars, identity: dict[str, Any]
     ) -> None:
         self._plan, self._trainer, self._bar, self._identity = plan, trainer, bar, identity
-        # What an earlier training logged of the steps to come is no longer shown.
-        self._log = SummaryWriter(
-            str(plan.directory / LOGS), flush_secs=10, purge_step=trainer.position.step + 1
-        )
+        self._log = TrainingLog(plan.directory / LOGS, trainer.position.step + 1)
         self._kept_at = time.monotonic()
 
     def progress(self) -> Progress:
@@ -138,7 +135,7 @@ class _Reporter:
 
     def _on_step(self, step: int, loss: float) -> None:
         if step % _STEPS_BETWEEN_LOSSES == 0:
-            self._log.add_scalar("train/click_loss", loss, step)
+            self._log.add("train/click_loss", loss, step)
 
     def _on_epoch(self, epoch: int, figures: dict[str, float]) -> None:
         self._bar.console.print(
@@ -146,7 +143,7 @@ class _Reporter:
             f"validation AUC {figures['auc']:.4f}, log loss {figures['log_loss']:.4f}"
         )
         for name in ("auc", "gauc", "log_loss"):
-            self._log.add_scalar(f"validation/{name}", figures[name], self._trainer.position.step)
+            self._log.add(f"validation/{name}", figures[name], self._trainer.position.step)
 
     def _keep(self) -> None:
         """Write the state if the last one is old."""

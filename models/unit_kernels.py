@@ -8,7 +8,7 @@ to 5e-7.
 
 import numpy as np
 
-from interest_center.core.compiled import Index, compiled_fastmath
+from interest_center.core.compiled import compiled_fastmath
 from models.scan_kernels import F32, tanh_of
 
 _ONE = np.float32(1)
@@ -62,7 +62,7 @@ def squash(layer: F32) -> None:
 
 
 @compiled_fastmath
-def leave(layer: F32, weight: F32, bias: Index, scores: F32) -> None:
+def leave(layer: F32, weight: F32, bias: float, scores: F32) -> None:
     """Replace the second layer by its sigmoid and fill the scores.
 
     Args:

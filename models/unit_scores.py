@@ -46,7 +46,7 @@ def is_compiled(keys: Tensor) -> bool:
 
 def unit_scores(inputs: UnitInputs, weights: UnitWeights) -> Tensor:
     """Return the output of a unit with sigmoids for every key and query, ``[s, t, n]``."""
-    scores: Tensor = _Scores.apply(*inputs, *weights)  # type: ignore[no-untyped-call]
+    scores: Tensor = _Scores.apply(*inputs, *weights)
     return scores
 
 
@@ -119,7 +119,8 @@ class _WayBack:
     def walk(self, tile: slice, of_scores: Tensor, layers: tuple[Tensor, Tensor]) -> None:
         """Take a tile back; ``of_scores [r]``."""
         first, second = (layer.flatten(0, 1) for layer in layers)
-        keys, queries, facts = (self._inputs[k][tile] for k in (0, 1, 4))
+        given = self._inputs
+        keys, queries, facts = given.keys[tile], given.queries[tile], given.facts[tile]
         moved = torch.empty_like(second)
         arrays = (of_scores, second, self._weights.third, moved, self._sums)
         unit_kernels.back_from_scores(*(one.numpy() for one in arrays))

@@ -5,7 +5,8 @@ P = sigmoid(w_wide^T [x, phi(x)] + w_deep^T a + b): the wide part is linear and 
 logit, the deep part is the composition's MLP, which reads the pooled behaviors.
 
 * Inputs of the wide part as in the DIEN and DEI2N repositories: user and context, candidate,
-  pooled behaviors, and the product of the last two. Each repository has a part of them.
+  pooled behaviors, and the product of the last two. Each repository has a part of them. They pool
+  by a sum, see ``models/emb_mlp.py``.
 * They are the embeddings that the deep part has too, as in those repositories. A linear function of
   an embedding is a weight of its id; the paper gives an id a weight that nothing else shares.
 * Cross-product transformations (eq 1): whether candidate and some behavior are of the same item,
@@ -36,7 +37,7 @@ class WideDeepConfig:
         crossings: Whether the wide part has the cross-product transformations.
     """
 
-    pooling: Pooling = "sum"
+    pooling: Pooling = "mean"
     crossings: bool = True
 
 

@@ -143,7 +143,7 @@ def told_kinds(asked: list[Asked], bundle: Bundle) -> str:
     counts = {
         "with a memory": sum(_did(one, "event_type", remembered) for one in asked),
         "with a trigger": sum(one.request.trigger is not None for one in asked),
-        "with a sub-sequence of its category": sum(
+        "whose category the user had met": sum(
             one.request.trigger is not None
             and _did(one, "category_id", {one.request.trigger[1]} - {None})
             for one in asked

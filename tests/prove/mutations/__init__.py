@@ -6,8 +6,17 @@ wrong: most are mistakes of published code. Adding one means adding an entry to 
 
 from prove.mutations.memories import MEMORIES
 from prove.mutations.mutation import Mutation
+from prove.mutations.pooling_readers import POOLING_READERS
 from prove.mutations.readers import READERS
+from prove.mutations.recurrent_readers import RECURRENT_READERS
 from prove.mutations.training import TRAINING
 from prove.mutations.trigger_readers import TRIGGER_READERS
 
-MUTATIONS: list[Mutation] = [*READERS, *TRIGGER_READERS, *MEMORIES, *TRAINING]
+MUTATIONS: list[Mutation] = [
+    *READERS,
+    *RECURRENT_READERS,
+    *POOLING_READERS,
+    *TRIGGER_READERS,
+    *MEMORIES,
+    *TRAINING,
+]

@@ -31,4 +31,32 @@ TRIGGER_READERS = [
         "of_trigger = soft.target_unit(",
         "tests/golden/test_dei2n_vectors.py::test_instant_interest_and_fusing",
     ),
+    Mutation(
+        "dihn: trigger and candidate change places in the fused embedding",
+        "models/dihn.py",
+        "return p * seen.trigger.unsqueeze(1) + (1 - p) * seen.candidates",
+        "return (1 - p) * seen.trigger.unsqueeze(1) + p * seen.candidates",
+        "tests/contract/test_trigger_reader_twins.py::test_dihn_equals_its_twin",
+    ),
+    Mutation(
+        "dihn: positions count from the oldest behavior",
+        "models/dihn.py",
+        "from_newest = found.mask.sum(1, keepdim=True) - 1 - at",
+        "from_newest = at.expand_as(found.mask)",
+        "tests/contract/test_trigger_reader_twins.py::test_dihn_equals_its_twin",
+    ),
+    Mutation(
+        "dian: the trigger-free network is weighed with p",
+        "models/dian.py",
+        "interest = p * self._aware(seen) + (1 - p) * self._free(seen)",
+        "interest = (1 - p) * self._aware(seen) + p * self._free(seen)",
+        "tests/contract/test_trigger_reader_twins.py::test_dian_equals_its_twin",
+    ),
+    Mutation(
+        "dian: keys weigh by the width of all heads, not of one",
+        "models/dian.py",
+        "scores = torch.bmm(keys, asked.transpose(1, 2)) / math.sqrt(of_key.shape[1])",
+        "scores = torch.bmm(keys, asked.transpose(1, 2)) / math.sqrt(dim)",
+        "tests/contract/test_trigger_reader_twins.py::test_dian_equals_its_twin",
+    ),
 ]

@@ -51,7 +51,7 @@ def test_it_equals_torchs_own(causal: bool) -> None:
     torch.testing.assert_close(found[some][mask[some]], expected[mask[some]])
 
 
-def test_padding_changes_nothing_and_nothing_stays_finite() -> None:
+def test_padding_changes_nothing_and_no_behavior_is_finite() -> None:
     block, (behaviors, mask) = make_block(), make_behaviors()
     with torch.no_grad():
         found = block(behaviors, mask)
@@ -60,8 +60,6 @@ def test_padding_changes_nothing_and_nothing_stays_finite() -> None:
     torch.testing.assert_close(found[mask], other[mask])
     torch.testing.assert_close(found[1, :3], alone[0])
     assert found.isfinite().all()
-    # Without any behavior the heads are zeros: the residual alone is normalised.
-    torch.testing.assert_close(found[2], block.norm(behaviors[2]))
 
 
 @pytest.mark.parametrize("causal", [False, True])
