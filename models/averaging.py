@@ -21,10 +21,22 @@ def table_names(model: CtrModel) -> set[str]:
     return {f"{name}.weight" for names in model.id_tables.values() for name in names}
 
 
-def move_average(averaged: CtrModel, present: CtrModel, share: float) -> None:
-    """Move the averaged weights, but those of the tables, by a share of the way to the present."""
-    with torch.no_grad():
-        torch._foreach_lerp_(_dense(averaged), _dense(present), share)
+class MovingAverage:
+    """The averaged weights but those of the tables; the tensors of both models stay the same ones.
+
+    Args:
+        averaged: Where the average is kept.
+        present: The model in training.
+    """
+
+    def __init__(self, averaged: CtrModel, present: CtrModel) -> None:
+        # Collected once: to walk both models in every step costs as much as the optimiser.
+        self._averaged, self._present = _dense(averaged), _dense(present)
+
+    def move(self, share: float) -> None:
+        """Move the average by a share of the way to the present."""
+        with torch.no_grad():
+            torch._foreach_lerp_(self._averaged, self._present, share)
 
 
 def settle(averaged: CtrModel, tensors: RequestTensors, recent: Iterable[tuple[Ints, Any]]) -> None:

@@ -177,7 +177,10 @@ class CtrModel(nn.Module):
             trigger=self.embed(batch.triggers, batch.trigger_categories) * flag,
             has_trigger=batch.trigger_mask,
             same_category_as_trigger=_of_trigger_category(batch),
-            same=self._same(batch, candidates),
+            same=self._same(batch.behaviors, batch.candidate_items, batch.candidate_categories),
+            same_as_trigger=self._same(
+                batch.behaviors, batch.triggers[:, None], batch.trigger_categories[:, None]
+            ),
             trigger_behaviors=self._optional(batch.trigger_behaviors),
             found=self._optional(batch.found) if self.reader.searches_candidates else None,
             group=batch.group,
@@ -216,20 +219,16 @@ class CtrModel(nn.Module):
         parts = [table(rows) for table, rows in looked_up if table is not None]
         return torch.cat(parts, -1) if parts else like.new_zeros(len(batch.users), 0)
 
-    def _same(self, batch: RequestBatch, like: Tensor) -> Tensor:
-        """Tell which behaviors are of a candidate's own; unknown ones are the same as nothing."""
-        own = batch.behaviors
+    def _same(self, own: BehaviorRows, items: Tensor, categories: Tensor) -> Tensor:
+        """Tell which behaviors are of these, ``[s, n]``; unknown ones are the same as nothing."""
+        dtype = self.item_table.weight.dtype
         if not self.reader.compares:
-            return like.new_zeros(*own.items.shape, batch.candidate_items.shape[1], 0)
-        pairs = (
-            (own.items, batch.candidate_items),
-            (own.categories, batch.candidate_categories),
-        )
+            return own.mask.new_zeros(*own.items.shape, items.shape[1], 0, dtype=dtype)
         same = [
             (mine.unsqueeze(2) == theirs.unsqueeze(1)) & (mine != UNKNOWN_ROW).unsqueeze(2)
-            for mine, theirs in pairs
+            for mine, theirs in ((own.items, items), (own.categories, categories))
         ]
-        return torch.stack(same, -1).to(like.dtype)
+        return torch.stack(same, -1).to(dtype)
 
     def _activity(self, own: BehaviorRows, idle_table: nn.Embedding) -> list[Tensor]:
         """Return age of the newest behavior and shares of event types, ``[s, width]``."""

@@ -56,6 +56,8 @@ class Dei2nConfig:
         il: Whether there is an interaction layer.
         uhim: Whether there is a user hard interest modeling layer.
         usim: Whether there is a user soft interest modeling layer.
+        same: Whether the soft part's attention units are told which behaviors are of the item and
+            of the category that asks; belongs to no paper, as in ``DinConfig``.
     """
 
     time_dim: int = 16
@@ -71,6 +73,7 @@ class Dei2nConfig:
     il: bool = True
     uhim: bool = True
     usim: bool = True
+    same: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a model without any part.
@@ -93,8 +96,9 @@ class _SoftInterest(nn.Module):
         hidden = (config.attention_hidden[0], config.attention_hidden[1])
         self.mix = nn.Linear(dim + time_dim, dim)
         self.refine = SelfAttention(dim, config.n_heads, config.dropout)
-        self.target_unit = TimeAwareUnit(dim, time_dim, hidden)
-        self.trigger_unit = TimeAwareUnit(dim, time_dim, hidden)
+        n_facts = 2 if config.same else 0
+        self.target_unit = TimeAwareUnit(dim, time_dim, hidden, n_facts)
+        self.trigger_unit = TimeAwareUnit(dim, time_dim, hidden, n_facts)
 
     def forward(self, behaviors: Behaviors, times: Tensor | None) -> Tensor:
         """Return the refined behaviors e_u^s (eq 2-3), ``[s, t, D]``."""
@@ -117,6 +121,7 @@ class Dei2nReader(Reader):
     def __init__(self, config: Dei2nConfig, inputs: ReaderInputs) -> None:
         super().__init__()
         self.config = config
+        self.compares = config.same
         self.dim = dim = inputs.dim
         time_dim = config.time_dim if config.tim else 0
         self.times = None
@@ -173,8 +178,10 @@ class Dei2nReader(Reader):
             return None
         times = self._times(seen.behaviors)
         keys, mask = self.soft(seen.behaviors, times), seen.behaviors.mask
-        by_target = self.soft.target_unit.weights(seen.candidates, keys, mask, times)
-        by_trigger = self.soft.trigger_unit.weights(seen.trigger.unsqueeze(1), keys, mask, times)
+        by_target = self.soft.target_unit.weights(seen.candidates, keys, mask, times, seen.same)
+        by_trigger = self.soft.trigger_unit.weights(
+            seen.trigger.unsqueeze(1), keys, mask, times, seen.same_as_trigger
+        )
         p = self.trigger_probability(seen)
         p = (seen.has_trigger / 2 if p is None else p)[:, None, None]
         return p * by_trigger + (1 - p) * by_target
@@ -183,8 +190,10 @@ class Dei2nReader(Reader):
         """Return e_mix^s (eq 4-5), or e_tr^s and e_ta^s without UI2M, each ``[s, n, D]``."""
         times = self._times(seen.behaviors)
         keys, mask = soft(seen.behaviors, times), seen.behaviors.mask
-        of_target = soft.target_unit(seen.candidates, keys, mask, times)
-        of_trigger = soft.trigger_unit(seen.trigger.unsqueeze(1), keys, mask, times)
+        of_target = soft.target_unit(seen.candidates, keys, mask, times, seen.same)
+        of_trigger = soft.trigger_unit(
+            seen.trigger.unsqueeze(1), keys, mask, times, seen.same_as_trigger
+        )
         p = self.trigger_probability(seen)
         if p is None:
             of_trigger = of_trigger * seen.has_trigger[:, None, None]

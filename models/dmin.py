@@ -46,13 +46,14 @@ class DminConfig:
 
     Attributes:
         refiner_heads: Heads H_R of the behavior refiner.
-        interest_heads: Heads H_E of the multi-interest extractor: interests of a user.
+        interest_heads: Heads H_E of the multi-interest extractor: interests of a user. Published
+            code has 4; each costs as much as a DIN.
         attention_hidden: Hidden widths of the attention units.
         auxiliary_weight: Of the loss of the refined behaviors, 0: none.
     """
 
     refiner_heads: int = 4
-    interest_heads: int = 4
+    interest_heads: int = 2
     attention_hidden: tuple[int, int] = (36, 16)
     auxiliary_weight: float = 0.1
 

@@ -193,7 +193,8 @@ class _Drawing:
         """Tell which items ``[len(rows), k]`` the users of these rows have done by then."""
         users = np.broadcast_to(self.positives.users[rows, None], items.shape)
         times_ms = np.broadcast_to(self.positives.times_ms[rows, None], items.shape)
-        return self.done.by(users, items, times_ms) & (items != NO_ITEM)
+        done: Bools = self.done.by(users, items, times_ms) & (items != NO_ITEM)
+        return done
 
 
 def _repeated(items: Ints) -> Bools:

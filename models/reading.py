@@ -38,6 +38,7 @@ class Seen(NamedTuple):
     has_trigger: Tensor  # [s] bool
     same_category_as_trigger: Tensor  # [s, n] bool; an unknown category is the same as nothing
     same: Tensor  # [s, t, n, 2] whether item, category are the candidate's; [s, t, n, 0] if unread
+    same_as_trigger: Tensor  # [s, t, 1, 2] likewise of the trigger; [s, t, 1, 0] if unread
     trigger_behaviors: Behaviors | None  # sub-sequence of the trigger's category, [s, h]
     walk: Behaviors | None  # [u, l] parts of histories, of which ``behaviors`` are windows
     walk_at: Tensor | None  # [s, t] where each behavior stands in the flattened walk; 0 if masked

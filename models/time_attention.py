@@ -73,18 +73,25 @@ class TimeAwareUnit(nn.Module):
         dim: Width D of keys and queries.
         place_dim: Width P of the embedding of a key's place in time, 0: it has none.
         hidden: Widths of the two hidden layers.
+        n_facts: Facts F of each key and query, 0: none. They belong to no paper.
     """
 
-    def __init__(self, dim: int, place_dim: int, hidden: tuple[int, int]) -> None:
+    def __init__(self, dim: int, place_dim: int, hidden: tuple[int, int], n_facts: int = 0) -> None:
         super().__init__()
         self.dim = dim
         self.query = nn.Linear(dim + place_dim, dim)
         self.first = nn.Linear(4 * dim, hidden[0])
         self.second = nn.Linear(hidden[0], hidden[1])
         self.third = nn.Linear(hidden[1], 1)
+        self.of_facts = nn.Linear(n_facts, hidden[0], bias=False) if n_facts else None
 
     def forward(
-        self, queries: Tensor, keys: Tensor, mask: Tensor, places: Tensor | None = None
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        mask: Tensor,
+        places: Tensor | None = None,
+        facts: Tensor | None = None,
     ) -> Tensor:
         """Return the attended keys.
 
@@ -93,20 +100,32 @@ class TimeAwareUnit(nn.Module):
             keys: ``[batch, t, D]``.
             mask: True where a key is real, ``[batch, t]``.
             places: Embeddings of the keys' places, ``[batch, t, P]``; None if P is 0.
+            facts: Added to the first layer, ``[batch, t, n, F]``; None if F is 0.
 
         Returns:
             ``[batch, n, D]``; zeros where no key is real.
         """
-        weights = self.weights(queries, keys, mask, places)
+        weights = self.weights(queries, keys, mask, places, facts)
         return weighted_sums(weights, keys)
 
     def weights(
-        self, queries: Tensor, keys: Tensor, mask: Tensor, places: Tensor | None = None
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        mask: Tensor,
+        places: Tensor | None = None,
+        facts: Tensor | None = None,
     ) -> Tensor:
         """Return the weights, which sum to 1 over the real keys, ``[batch, t, n]``."""
-        return masked_softmax(self.scores(queries, keys, places), mask.unsqueeze(-1), 1)
+        return masked_softmax(self.scores(queries, keys, places, facts), mask.unsqueeze(-1), 1)
 
-    def scores(self, queries: Tensor, keys: Tensor, places: Tensor | None = None) -> Tensor:
+    def scores(
+        self,
+        queries: Tensor,
+        keys: Tensor,
+        places: Tensor | None = None,
+        facts: Tensor | None = None,
+    ) -> Tensor:
         """Return the output of the unit's network, ``[batch, t, n]``."""
         placed = self._placed(queries, places)  # [batch, t or 1, n, D]
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
@@ -114,6 +133,8 @@ class TimeAwareUnit(nn.Module):
         product = placed * keys.unsqueeze(2)
         layer = nn.functional.linear(product, wp)
         layer = layer + nn.functional.linear(placed, wq + wd)
+        if self.of_facts is not None:
+            layer = layer + self.of_facts(facts)
         layer = layer.add_(per_key.unsqueeze(2)).relu_()
         layer = self.second(layer).relu_()
         scores: Tensor = self.third(layer).squeeze(-1)

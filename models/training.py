@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from interest_center.core.protocols import MemoryUpdater
-from models.averaging import move_average, settle, table_names
+from models.averaging import MovingAverage, settle, table_names
 from models.ctr_config import CtrConfig
 from models.ctr_metrics import metrics_of
 from models.ctr_model import CtrModel, weights_of
@@ -107,6 +107,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.model = CtrModel(config, vocabulary.table_rows).to(self.device)
         self.averaged = copy.deepcopy(self.model)
+        self._average = MovingAverage(self.averaged, self.model)
         self.position = Position()
         self.best: dict[str, Tensor] = {}
         self._recent: deque[tuple[Ints, Any]] = deque(maxlen=_SETTLING_BATCHES)
@@ -114,7 +115,9 @@ class Trainer:
         self._weights = torch.from_numpy(sample_weights(data, self.train_requests, options))
         self.tables = self._tables(config)
         dense = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(dense, lr=options.learning_rate, weight_decay=0.0)
+        self.optimiser = torch.optim.AdamW(
+            dense, lr=options.learning_rate, weight_decay=0.0, fused=True
+        )
         loss = LossModule(self.model, options.memory_penalty)
         # The tables are the same everywhere and stay so: all apply the gathered gradients.
         tables = [f"model.{name}" for name in table_names(self.model)]
@@ -248,7 +251,8 @@ class Trainer:
 
     def _shares(self, batch: Ints, mine: Ints) -> Shares:
         """Return what this process's part of a batch counts for."""
-        n_candidates = np.diff(self.data.requests.starts)[batch]
+        starts = self.data.requests.starts
+        n_candidates = starts[batch + 1] - starts[batch]
         of_candidates = n_processes() * int(n_candidates[mine].sum()) / int(n_candidates.sum())
         return Shares(of_candidates, n_processes() * len(mine) / len(batch))
 
@@ -281,7 +285,7 @@ class Trainer:
         for kind in self.tables.kinds:
             kind.close(rate, at.step)
         share = max(1.0 / self.options.average_over, 1.0 / at.step)
-        move_average(self.averaged, self.model, share)
+        self._average.move(share)
         self._recent.append((chosen, losses.state))
         return float(losses.click), len(labels)
 

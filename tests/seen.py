@@ -18,6 +18,7 @@ def make_seen(candidates: Tensor, behaviors: Behaviors, **others: Any) -> Seen:
         "has_trigger": torch.zeros(s, dtype=torch.bool),
         "same_category_as_trigger": torch.zeros(s, n, dtype=torch.bool),
         "same": torch.zeros(s, behaviors.mask.shape[1], n, 0),
+        "same_as_trigger": torch.zeros(s, behaviors.mask.shape[1], 1, 0),
         "trigger_behaviors": None,
         "walk": None,
         "walk_at": None,

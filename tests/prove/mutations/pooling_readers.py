@@ -21,10 +21,10 @@ POOLING_READERS = [
         _POOLING + "test_emb_mlp_equals_its_twin",
     ),
     Mutation(
-        "wide-deep: the product with the behaviors is taken of the candidate alone",
+        "wide-deep: the weights of the product with the behaviors are added to them",
         "models/wide_deep.py",
         "direction = of_candidate + pool * of_product",
-        "direction = of_candidate + of_product",
+        "direction = of_candidate + pool + of_product",
         _POOLING + "test_wide_deep_equals_its_twin",
     ),
     Mutation(

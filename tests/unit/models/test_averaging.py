@@ -7,7 +7,7 @@ import torch
 from small_logs import make_small_log
 
 from interest_center.core.layout import StateConfig
-from models.averaging import move_average, settle, table_names
+from models.averaging import MovingAverage, settle, table_names
 from models.ctr_config import default_config
 from models.ctr_model import CtrModel
 from models.layers import Dice
@@ -28,7 +28,7 @@ def test_all_but_the_tables_moves_by_its_share() -> None:
     (averaged, _), (present, _) = make_model(1), make_model(2)
     before = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
     goal = present.state_dict()
-    move_average(averaged, present, 0.25)
+    MovingAverage(averaged, present).move(0.25)
     tables = table_names(averaged)
     assert "item_table.weight" in tables
     assert not torch.equal(before["item_table.weight"], goal["item_table.weight"])

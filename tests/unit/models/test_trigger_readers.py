@@ -296,3 +296,22 @@ def test_configs_of_a_manifest_are_taken() -> None:
 def test_an_empty_dei2n_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="finds nothing"):
         Dei2nConfig(il=False, uhim=False, usim=False)
+
+
+@pytest.mark.parametrize("field", ["same", "same_as_trigger"])
+def test_dei2n_attends_by_what_is_the_same_if_it_is_told(field: str) -> None:
+    seen = make_requests(SEED).seen
+    s, t = seen.behaviors.mask.shape
+    facts = {
+        "same": torch.zeros(s, t, seen.candidates.shape[1], 2),
+        "same_as_trigger": torch.zeros(s, t, 1, 2),
+    }
+    other = facts | {field: torch.zeros_like(facts[field])}
+    other[field][:, 0, :, 1] = 1.0
+    told, untold = dei2n(same=True), dei2n()
+    assert told.compares
+    assert not untold.compares
+    far = moved(told, seen._replace(**facts), seen._replace(**other))
+    # The third request has one behavior only: it is attended whatever it is.
+    assert (far[[0, 3]] > 1e-4).all() if field == "same" else far[0] > 1e-4
+    assert (moved(untold, seen._replace(**facts), seen._replace(**other)) == 0).all()
