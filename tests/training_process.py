@@ -21,14 +21,14 @@ from models.training_vocabulary import make_vocabulary
 STATE = StateConfig()
 MODEL = "din+mimn"
 #: Many parts, after each of which the training can be left.
-SETTINGS = ("epochs=4", "requests_at_once=16", "part_size=60", "user_dim=4", "patience=4")
+SETTINGS = ("epochs=3", "requests_at_once=16", "part_size=35", "user_dim=4", "patience=4")
 #: Nothing is drawn, and nothing is measured over a batch: the order of a sum is all that differs.
 SAME_SUMS = ("unknown_share=0", "memory_dropout=0", "activation=prelu", "epochs=2")
 
 
 def write_tables(directory: Path) -> TrainingTables:
     """Write the tables of a few simulated shoppers."""
-    simulation = simulate_walk(3, 25, 12.0)
+    simulation = simulate_walk(3, 14, 10.0)
     tables = tables_in(directory)
     simulation.events_table().write_parquet(tables.events)
     simulation.samples_table().write_parquet(tables.samples)

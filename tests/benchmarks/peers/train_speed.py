@@ -10,6 +10,7 @@ that are ready before, and as it trains by itself, with its own loader. Sizes: s
 import argparse
 import json
 import logging
+import os
 import platform
 import sys
 import tempfile
@@ -91,7 +92,8 @@ def run_all(chosen: Contenders, runs: int) -> dict[str, object]:
     return {
         "runs": runs,
         "threads": torch.get_num_threads(),
-        "processor": platform.processor(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
         "sizes": {"batch": BATCH, "embedding": DIM, "attention": ATTENTION, "mlp": MLP},
         "samples_per_second": {name: three(found) for name, found in speeds.items()},
         "ratios": ratios,

@@ -27,7 +27,7 @@ def _unit(dtype: torch.dtype, shape: tuple[int, int, int], known: bool) -> list[
     unit = ActivationUnit(12, (10, 6)).to(dtype)
     sizes = {"queries": (s, n, 12), "keys": (s, t, 12), "bias": (s, t, 10), "rows": (2, 10)}
     drawn = {name: torch.randn(size).to(dtype).requires_grad_() for name, size in sizes.items()}
-    facts = (torch.rand(s, t, n, 2) < 0.3).to(dtype)
+    facts = ((torch.rand(s, t, n, 2) < 0.3) * torch.rand(s, t, n, 2)).to(dtype)
     more = (drawn["bias"], (facts, drawn["rows"])) if known else (None, None)
     scores = unit.scores(drawn["queries"], drawn["keys"], *more)
     moved = [*unit.parameters(), drawn["queries"], drawn["keys"]]
