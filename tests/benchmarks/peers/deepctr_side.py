@@ -5,11 +5,15 @@ from contextlib import redirect_stdout
 from itertools import islice
 from os import devnull
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat, get_feature_names
-from deepctr_torch.models.din import DIN
 from samples_of_peers import ATTENTION, BATCH, DIM, MLP, WARM_STEPS, Batch, PeerSamples
+
+# When imported, the package asks the internet for its newest version, in a thread.
+with patch("threading.Thread.start"):
+    from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat, get_feature_names
+    from deepctr_torch.models.din import DIN
 
 
 def speed(samples: PeerSamples) -> float:

@@ -1,0 +1,56 @@
+"""Line 7: training speed beside the peers, in the same run, by ``make bench-peers``."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from prove.models_rows.line02_movielens import movielens_tables
+from prove.rows import Bench, Check, aim, figure
+from prove.system import Process, SystemFailedError
+from prove.trainings import ROOT, Trainings
+
+RUNS = 3
+SECONDS = 3_600.0
+AIM, AIM_OF_MEMORIES = 3.0, 1.0
+#: Of ours, by what each is called there, and the least that is aimed at.
+AIMS = {
+    "DIN, 20 behaviors": AIM,
+    "DIEN, 20 behaviors": AIM,
+    "DIN+MIMN, whole histories": AIM_OF_MEMORIES,
+    "DIN+HPMN, whole histories": AIM_OF_MEMORIES,
+}
+
+
+def prove(bench: Bench) -> Iterator[Check]:
+    """Run the benchmark with its defaults on the split of MovieLens."""
+    trainings = Trainings(bench.workspace, bench.say)
+    tables = movielens_tables(bench, trainings)
+    bench.say("make bench-peers: ours and the peers take turns")
+    given = f"ARGS=--json --runs {RUNS} --folder {tables.directory}"
+    log = bench.workspace / "bench-peers.log"
+    process = Process("make bench-peers", ["make", "bench-peers", given], os.environ, log, ROOT)
+    try:
+        status = process.wait(SECONDS)
+    finally:
+        process.stop()
+    if status:
+        raise SystemFailedError(f"{process.name}: {process.tail()}")
+    said = process.said()
+    told: dict[str, Any] = json.loads(said[said.index("{\n") :])
+    sizes = ", ".join(f"{name} {size}" for name, size in told["sizes"].items())
+    yield figure("sizes", f"{sizes}; {told['threads']} threads, {told['processors']} processors")
+    for name, values in told["samples_per_second"].items():
+        yield figure(f"{name}, samples/s", three(values, "{:,.0f}"))
+    for name, values in told["ratios"].items():
+        least = next(least for own, least in AIMS.items() if name.startswith(own))
+        what, text = f"{name}, ratio", three(values, "{:.2f}")
+        yield aim(what, text, f"at least {least:g} in the median", values["median"] >= least)
+    slowest = min(values["median"] for values in told["ratios"].values())
+    what = "least median of all ratios"
+    yield Check(what, f"{slowest:.2f}", "above 1: no peer is faster", slowest > 1)
+
+
+def three(values: dict[str, float], form: str) -> str:
+    """Return least, middle and largest value."""
+    return " / ".join(form.format(values[name]) for name in ("min", "median", "max"))
