@@ -27,8 +27,10 @@ class TrainingLog:
     """
 
     def __init__(self, directory: Path, next_step: int) -> None:
+        # Its own names tell seconds only: a second file of the same second would replace the first.
+        suffix = f".{time.time_ns()}"
         with writing(directory):
-            self._writer = EventsWriter(str(directory / "events"))
+            self._writer = EventsWriter(str(directory / "events"), suffix)
         self._flushed_at = time.monotonic()
         started = SessionLog(status=SessionLog.START)
         self._writer.write_event(Event(wall_time=time.time(), step=next_step, session_log=started))
