@@ -12,9 +12,9 @@ Strengths and half-lives are learnt.
 import torch
 from torch import Tensor, nn
 
+from models.durations import DAY_MS
 from models.request_rows import BehaviorRows
 
-_DAY_MS = 86_400_000.0
 _SHORTEST_DAYS, _LONGEST_DAYS = 1.0 / 48.0, 32.0
 
 
@@ -43,7 +43,7 @@ class CategoryCounts(nn.Module):
         Returns:
             ``[..., n_counts]``; 0 where nothing was found.
         """
-        days = found.ages_ms.to(self.log_half_lives.dtype) / _DAY_MS
+        days = found.ages_ms.to(self.log_half_lives.dtype) / DAY_MS
         decays = torch.exp2(-days.unsqueeze(-1) * torch.exp(-self.log_half_lives))
         strengths = nn.functional.embedding(found.types, self.log_strengths.exp())
         counted = decays * strengths * found.mask.unsqueeze(-1)

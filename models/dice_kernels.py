@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.compiled import compiled_fastmath
-from models.scan_kernels import F32, tanh_of
+from models.scan_kernels import F32, sigmoid_of
 
 F64 = NDArray[np.float64]
 
 _ONE = np.float32(1)
-_HALF = np.float32(0.5)
 
 
 @compiled_fastmath
@@ -47,7 +46,7 @@ def activate(x: F32, mean: F32, scale: F32, alpha: F32, out: F32) -> None:
     for r in range(x.shape[0]):
         row, to = x[r], out[r]
         for d in range(row.shape[0]):
-            p = _HALF + _HALF * tanh_of(_HALF * (row[d] - mean[d]) * scale[d])
+            p = sigmoid_of((row[d] - mean[d]) * scale[d])
             to[d] = row[d] * (p + (_ONE - p) * alpha[d])
 
 
@@ -69,7 +68,7 @@ def retreat(x: F32, gradient: F32, columns: tuple[F32, F32, F32], of_x: F32, sum
         row, g, to = x[r], gradient[r], of_x[r]
         for d in range(row.shape[0]):
             z = (row[d] - mean[d]) * scale[d]
-            p = _HALF + _HALF * tanh_of(_HALF * z)
+            p = sigmoid_of(z)
             through = g[d] * row[d] * (_ONE - p)
             of_z = through * p * (_ONE - alpha[d])
             to[d] = g[d] * (p + (_ONE - p) * alpha[d]) + of_z * scale[d]

@@ -35,8 +35,10 @@ from torch import Tensor, nn
 
 from models.din import ActivationUnit
 from models.layers import GruCell, masked_softmax
+from models.next_behavior import auxiliary_loss
+from models.pooling import sum_of_newest
 from models.reading import Reader, ReaderInputs, Reading, Seen
-from models.recurrent import GatedLayer, Walked, sum_of_newest, walk_behaviors
+from models.recurrent import GatedLayer, Walked, walk_behaviors
 
 Form = Literal["augru", "aigru", "agru", "augru_published"]
 
@@ -138,20 +140,6 @@ class EvolvingLayer(nn.Module):
         return hidden.view(s, n, -1)
 
 
-def next_behavior_loss(done: Tensor, not_done: Tensor, real: Tensor) -> Tensor:
-    """Return the mean of -log sigmoid(done) - log(1 - sigmoid(not_done)) over what is real.
-
-    Eq 6 with another divisor, see the module; 0 where nothing is real.
-
-    Args:
-        done: Logits of the next behaviors, any shape.
-        not_done: Logits of what was not done, of that shape.
-        real: Which count, of that shape.
-    """
-    losses = nn.functional.softplus(-done) + nn.functional.softplus(not_done)
-    return (losses * real).sum() / real.sum().clamp_min(1)
-
-
 class DienReader(Reader):
     """Interests and how they evolved with regard to each candidate.
 
@@ -212,8 +200,4 @@ class DienReader(Reader):
             return None
         behaviors = seen.behaviors if seen.walk is None else seen.walk
         states = walked.states[:-1].transpose(0, 1)  # the state before each behavior but the first
-        done, not_done = (
-            (states * keys[:, 1:]).sum(-1) for keys in (behaviors.keys, seen.negatives)
-        )
-        loss = next_behavior_loss(done, not_done, behaviors.mask[:, 1:])
-        return self.config.auxiliary_weight * loss
+        return self.config.auxiliary_weight * auxiliary_loss(states, behaviors, seen.negatives)

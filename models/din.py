@@ -25,9 +25,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import weighted_sums
+from models.layers import masked_softmax, weighted_sums
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
-from models.unit_scores import UnitInputs, UnitWeights, is_compiled, unit_scores
+from models.unit_scores import UnitInputs, UnitWeights, has_unit_scores, unit_scores
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
 
@@ -97,10 +97,7 @@ class ActivationUnit(nn.Module):
             return scores * real
         if self.weighting == "scaled_softmax":
             scores = scores / math.sqrt(self.dim)
-        scores = scores.masked_fill(~real, -math.inf)
-        # A row without keys would be softmax of nothing; it is 0 instead.
-        scores = scores.masked_fill(~mask.any(1)[:, None, None], 0.0)
-        return torch.softmax(scores, 1) * real
+        return masked_softmax(scores, real, 1)
 
     def scores(
         self,
@@ -113,7 +110,7 @@ class ActivationUnit(nn.Module):
         batch, n, _ = queries.shape
         t = keys.shape[1]
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
-        if self._sigmoid and is_compiled(keys):
+        if self._sigmoid and has_unit_scores(keys):
             facts, rows = pairs or (keys.new_empty(batch, t, n, 0), wq.new_empty(0, len(wq)))
             per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
             parts = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)

@@ -33,9 +33,9 @@ import torch
 from torch import Tensor, nn
 
 from interest_center.core.errors import ConfigurationError
-from models.dien import next_behavior_loss
 from models.din import ActivationUnit
-from models.emb_mlp import pooled
+from models.next_behavior import auxiliary_loss
+from models.pooling import pooled
 from models.reading import Reader, ReaderInputs, Reading, Seen
 from models.self_attention import SelfAttention, attention_heads
 
@@ -191,8 +191,5 @@ class DminReader(Reader):
         if seen.negatives is None or not self.wants_negatives:
             return None
         before = refined[:, :-1]  # of each behavior but the first, what is known before it
-        done, not_done = (
-            (before * keys[:, 1:]).sum(-1) for keys in (seen.behaviors.keys, seen.negatives)
-        )
-        loss = next_behavior_loss(done, not_done, seen.behaviors.mask[:, 1:])
+        loss = auxiliary_loss(before, seen.behaviors, seen.negatives)
         return self.config.auxiliary_weight * loss

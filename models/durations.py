@@ -4,7 +4,9 @@ import re
 
 from interest_center.core.errors import ConfigurationError
 
-_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000}
+DAY_MS = 86_400_000
+
+_UNITS_MS = {"d": DAY_MS, "h": 3_600_000, "m": 60_000, "s": 1000}
 _DURATION = re.compile(r"(\d{1,9})([smhd])")
 _HINT = "write a whole number and s, m, h or d: 0, 90s, 15m, 1h, 7d"
 

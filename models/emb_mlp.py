@@ -9,14 +9,9 @@ zeros.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-from torch import Tensor
-
-from models.layers import weighted_sums
-from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
-
-Pooling = Literal["sum", "mean"]
+from models.pooling import Pooling, pooled
+from models.reading import Reader, ReaderInputs, Reading, Seen
 
 
 @dataclass(frozen=True)
@@ -28,13 +23,6 @@ class EmbMlpConfig:
     """
 
     pooling: Pooling = "mean"
-
-
-def pooled(behaviors: Behaviors, pooling: Pooling) -> Tensor:
-    """Return the sum or the mean of behaviors, zeros where there are none, ``[s, D]``."""
-    real = behaviors.mask.unsqueeze(-1).to(behaviors.keys.dtype)
-    total = weighted_sums(real, behaviors.keys).squeeze(1)
-    return total / real.sum(1).clamp_min(1) if pooling == "mean" else total
 
 
 class EmbMlpReader(Reader):

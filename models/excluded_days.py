@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
+from models.durations import DAY_MS
 
-_DAY_MS = 86_400_000
 _RANGE = ".."
 
 #: First and last day, both included, as days since the epoch, UTC.
@@ -46,7 +46,7 @@ def _day(text: str) -> int:
 
 def falls_on(times_ms: NDArray[np.int64], spans: DaySpans) -> NDArray[np.bool_]:
     """Tell which times fall on one of the days, ``[n]``."""
-    days = times_ms // _DAY_MS
+    days = times_ms // DAY_MS
     inside = np.zeros(len(days), np.bool_)
     for first, last in spans:
         inside |= (days >= first) & (days <= last)

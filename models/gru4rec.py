@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
+from models.pooling import sum_of_newest
 from models.reading import Reader, ReaderInputs, Reading, Seen
-from models.recurrent import GatedLayer, sum_of_newest, walk_behaviors
+from models.recurrent import GatedLayer, walk_behaviors
 
 
 @dataclass(frozen=True)

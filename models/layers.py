@@ -50,6 +50,11 @@ def erase_add(memory: Tensor, weights: Tensor, erase: Tensor, add: Tensor) -> Te
     return memory * (1 - where * erase.unsqueeze(-2)) + where * add.unsqueeze(-2)
 
 
+def is_compiled(x: Tensor) -> bool:
+    """Whether the compiled passes can take ``x``: on a processor, float32."""
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
 def masked_softmax(scores: Tensor, real: Tensor, dim: int) -> Tensor:
     """Return the softmax over what is real, 0 elsewhere; all 0 where nothing is.
 
@@ -160,7 +165,7 @@ class Dice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the activation, same shape as ``x`` (``[batch, dim]``)."""
-        if self.training and x.device.type == "cpu" and x.dtype == torch.float32:
+        if self.training and is_compiled(x):
             activation, mean, variance = dice_in_training(x, self.alpha, DICE_EPSILON)
             self._follow(mean, variance)
             return activation

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from interest_center.core.errors import ConfigurationError
-from models.emb_mlp import Pooling, pooled
+from models.pooling import Pooling, pooled
 from models.reading import Reader, ReaderInputs, Reading, Seen
 
 

@@ -89,20 +89,21 @@ def _with_memories(
     model: CtrModel, tensors: RequestTensors, chosen: Ints, updater: MemoryUpdater | None
 ) -> Iterator[tuple[Ints, NDArray[np.float32] | None]]:
     """Yield requests of like history length, with their memory rows."""
-    lengths = np.minimum(tensors.data.requests.ring_positions[chosen], model.config.history_length)
+    requests, config = tensors.data.requests, model.config
+
+    def by_length(some: Ints) -> Ints:
+        positions = requests.ring_positions[some]
+        return np.argsort(positions - config.window_starts(positions), kind="stable")
+
     if model.memory is None or updater is None:
-        ordered = chosen[np.argsort(lengths, kind="stable")]
+        ordered = chosen[by_length(chosen)]
         for first in range(0, len(ordered), _REQUESTS_AT_ONCE):
             yield ordered[first : first + _REQUESTS_AT_ONCE], None
         return
-    requests = tensors.data.requests
     users, positions = requests.users[chosen], requests.memory_positions[chosen]
     for some_at, rows in memories_at(tensors.data.memory, users, positions, updater):
         part = chosen[some_at]
-        of_part = np.minimum(
-            tensors.data.requests.ring_positions[part], model.config.history_length
-        )
-        order = np.argsort(of_part, kind="stable")
+        order = by_length(part)
         for first in range(0, len(order), _REQUESTS_AT_ONCE):
             some = order[first : first + _REQUESTS_AT_ONCE]
             yield part[some], rows[some]

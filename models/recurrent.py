@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models import recurrent_kernels
-from models.layers import weighted_sums
-from models.reading import Behaviors, Seen
+from models.layers import is_compiled
+from models.reading import Seen
 
 #: With more rows than a tile of candidates has, products of matrices are the faster way.
 _FEW_ROWS = 128
@@ -73,7 +73,7 @@ class GatedLayer(nn.Module):
         if torch.is_grad_enabled():
             states, last = _Walk.apply(x, by_step, *weights)
         else:
-            few = _is_compiled(x) and by_step.shape[1] <= _FEW_ROWS
+            few = is_compiled(x) and by_step.shape[1] <= _FEW_ROWS
             walked = (_walk_few if few else _walk)(x, by_step, weights)
             states, last = walked[1:], walked[-1]
         return states, last.view(share.shape[0], share.shape[2], -1)
@@ -95,7 +95,7 @@ def _walk(x: Tensor, share: Tensor, weights: _Weights, kept: Tensor | None = Non
     given, driven = x.new_empty(len(x), columns), x.new_empty(n_rows, columns)
     if kept is None:
         kept = x.new_empty(1, n_rows, columns + width)
-    advance = _compiled_advance if _is_compiled(x) else _advance
+    advance = _compiled_advance if is_compiled(x) else _advance
     for t in range(n_steps):
         torch.addmm(weights.bias, x[:, t], weights.of_input, out=given)
         torch.mm(states[t], weights.of_hidden, out=driven)
@@ -139,7 +139,7 @@ class _Walk(torch.autograd.Function):
         of_x = torch.empty_like(x, memory_format=torch.contiguous_format)
         of_weights = [torch.zeros_like(one) for one in (of_input, bias, of_hidden)]
         back = (of_input.T.contiguous(), of_hidden.T.contiguous())
-        retreat = _compiled_retreat if _is_compiled(x) else _retreat
+        retreat = _compiled_retreat if is_compiled(x) else _retreat
         for t in range(len(share) - 1, -1, -1):
             if of_states is not None:
                 gradient += of_states[t]
@@ -153,10 +153,6 @@ class _Walk(torch.autograd.Function):
             of_weights[2].addmm_(states[t].T, through_hidden)
             torch.mm(through_input, back[0], out=of_x[:, t])
         return of_x, of_share, *of_weights
-
-
-def _is_compiled(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def _compiled_advance(*tensors: Tensor) -> None:
@@ -244,11 +240,3 @@ def walk_behaviors(layer: GatedLayer, seen: Seen, length: int) -> Walked:
         at = seen.walk_at.gather(1, column)
         row, step = at // n_steps, at % n_steps
     return Walked(states, step * n_walks + row, column, real)
-
-
-def sum_of_newest(behaviors: Behaviors, length: int) -> Tensor:
-    """Return the sum of at most so many newest behaviors, ``[s, D]``."""
-    lengths = behaviors.mask.sum(1, keepdim=True)
-    at = torch.arange(behaviors.mask.shape[1], device=lengths.device)
-    newest = behaviors.mask & (at >= lengths - length)
-    return weighted_sums(newest.unsqueeze(-1).to(behaviors.keys.dtype), behaviors.keys).squeeze(1)

@@ -10,17 +10,16 @@ part of the candidate that comes from the hidden state; H columns each.
 import numpy as np
 
 from interest_center.core.compiled import compiled_fastmath
-from models.scan_kernels import F32, accumulate, tanh_of
+from models.scan_kernels import F32, accumulate, sigmoid_of, tanh_of
 
 _ONE = np.float32(1)
-_HALF = np.float32(0.5)
 _ZERO = np.float32(0)
 
 
 @compiled_fastmath
 def _gates(x: F32, h: F32, out: F32) -> None:
     for j in range(out.shape[0]):
-        out[j] = _HALF + _HALF * tanh_of(_HALF * (x[j] + h[j]))
+        out[j] = sigmoid_of(x[j] + h[j])
 
 
 @compiled_fastmath

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.ctr_config import CtrConfig
+from models.durations import DAY_MS
 from models.registry import load_class, reader_model
 from models.request_rows import BehaviorRows, RequestBatch
 from models.samples import Histories, Ints, PointInTime
@@ -21,7 +22,7 @@ Ids = NDArray[np.uint64]
 
 #: Of the items presented as unknown, the share whose category is presented as unknown as well.
 WITH_CATEGORY = 0.5
-_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
 
 def hours_and_weekdays(times_ms: Ints) -> tuple[Ints, Ints]:
     """Return hour of the day and day of the week of each time, UTC; Thursday is 0."""
-    return times_ms // _HOUR_MS % 24, times_ms // _DAY_MS % 7
+    return times_ms // _HOUR_MS % 24, times_ms // DAY_MS % 7
 
 
 class RequestTensors:

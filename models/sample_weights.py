@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from models.durations import DAY_MS
 from models.samples import Ints, PointInTime
 from models.training_options import TrainingOptions
-
-_DAY_MS = 86_400_000
 
 
 def sample_weights(
@@ -16,7 +15,7 @@ def sample_weights(
     times = data.requests.times_ms
     if not options.half_life_days or not len(trained):
         return np.ones(len(times), np.float32)
-    ages = (times[trained].max() - times) / (options.half_life_days * _DAY_MS)
+    ages = (times[trained].max() - times) / (options.half_life_days * DAY_MS)
     lowest = options.oldest_weight
     weights = lowest + (1 - lowest) * 0.5 ** np.maximum(ages, 0)
     return np.asarray(weights / weights[trained].mean(), np.float32)

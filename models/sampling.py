@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
 from models.coded_log import CodedLog, gathered
+from models.durations import DAY_MS
 from models.negatives import NO_ITEM, Done, Policy, Pool, Positives, draw_negatives
 from models.tables import SPLITS
-
-DAY_MS = 86_400_000
 
 Ints = NDArray[np.int64]
 

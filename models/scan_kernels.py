@@ -93,6 +93,12 @@ def tanh_of(value: np.float32) -> np.float32:
 
 
 @compiled_fastmath
+def sigmoid_of(value: np.float32) -> np.float32:
+    """Return the logistic function, good to 3e-7."""
+    return _HALF + _HALF * tanh_of(_HALF * value)
+
+
+@compiled_fastmath
 def tanh_in_place(x: F32) -> None:
     """Replace each value by its hyperbolic tangent."""
     for i in range(x.shape[0]):

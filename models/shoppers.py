@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.durations import DAY_MS
 from models.shopper_history import ShopperHistories
 from models.shopper_interests import Interests, draw_items
 from models.shopper_world import (
@@ -31,7 +32,6 @@ from models.shopper_world import (
 )
 
 START_MS = 1_767_225_600_000
-DAY_MS = 86_400_000
 FOLLOW_UPS = np.array([CART, FAVORITE, PURCHASE])
 
 

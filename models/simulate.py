@@ -16,9 +16,10 @@ from rich.table import Table
 from interest_center.core.errors import ConfigurationError
 from models.count_baseline import CountBaseline
 from models.ctr_metrics import auc
+from models.durations import DAY_MS
 from models.shopper_history import sums_of
 from models.shopper_world import CATEGORY_NAMES, EVENT_TYPES, NO_ITEM, Impressions, Ints, World
-from models.shoppers import DAY_MS, ShopperConfig, Shoppers, Walk, user_id
+from models.shoppers import ShopperConfig, Shoppers, Walk, user_id
 from models.tables import SPLITS
 
 SPLIT_EDGES = (0.8, 0.9)

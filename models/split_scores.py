@@ -14,6 +14,7 @@ from models.bundle import Bundle
 from models.count_baseline import CountBaseline
 from models.ctr_metrics import Floats
 from models.prediction import predict, trigger_probabilities
+from models.reading import Reader
 from models.request_batches import RequestTensors
 from models.samples import Ints, PointInTime
 from models.tables import SPLITS, TRAIN, Samples
@@ -210,6 +211,8 @@ def score(
 def score_triggers(bundle: Bundle, data: PointInTime, shown: SplitSamples) -> Floats | None:
     """Return how far each sample's user follows the trigger; None if the model does not say."""
     model = bundle.ranker.model
+    if type(model.reader).trigger_probability is Reader.trigger_probability:
+        return None
     tensors = RequestTensors(data, bundle.vocabulary, model.config)
     found = trigger_probabilities(model, tensors, shown.requests)
     return None if found is None else found[np.searchsorted(shown.requests, shown.owners)]

@@ -9,10 +9,9 @@ to 5e-7.
 import numpy as np
 
 from interest_center.core.compiled import compiled_fastmath
-from models.scan_kernels import F32, tanh_of
+from models.scan_kernels import F32, sigmoid_of
 
 _ONE = np.float32(1)
-_HALF = np.float32(0.5)
 _ZERO = np.float32(0)
 
 
@@ -58,7 +57,7 @@ def squash(layer: F32) -> None:
     for r in range(layer.shape[0]):
         row = layer[r]
         for d in range(row.shape[0]):
-            row[d] = _HALF + _HALF * tanh_of(_HALF * row[d])
+            row[d] = sigmoid_of(row[d])
 
 
 @compiled_fastmath
@@ -74,7 +73,7 @@ def leave(layer: F32, weight: F32, bias: float, scores: F32) -> None:
     for r in range(layer.shape[0]):
         row, score = layer[r], _ZERO
         for d in range(row.shape[0]):
-            row[d] = _HALF + _HALF * tanh_of(_HALF * row[d])
+            row[d] = sigmoid_of(row[d])
         for d in range(row.shape[0]):
             score += row[d] * weight[d]
         scores[r] = score + bias

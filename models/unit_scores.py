@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models import unit_kernels
+from models.layers import is_compiled
 
 #: Rows of a tile: its layers fit into the cache of one core.
 _TILE_ROWS = 1280
@@ -39,9 +40,9 @@ class UnitInputs(NamedTuple):
     rows: Tensor  # [f, h] what each fact adds
 
 
-def is_compiled(keys: Tensor) -> bool:
+def has_unit_scores(keys: Tensor) -> bool:
     """Whether ``unit_scores`` is the way to go: in training, by a processor, in float32."""
-    return torch.is_grad_enabled() and keys.device.type == "cpu" and keys.dtype == torch.float32
+    return torch.is_grad_enabled() and is_compiled(keys)
 
 
 def unit_scores(inputs: UnitInputs, weights: UnitWeights) -> Tensor:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.emb_mlp import Pooling, pooled
+from models.pooling import Pooling, pooled
 from models.reading import Reader, ReaderInputs, Reading, Seen
 
 _N_CROSSINGS = 2  # of item, of category

@@ -28,13 +28,13 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.adapters.converted import Converted
 from models.adapters.raw_files import check_columns, check_filled, find_file, read_texts, typed
+from models.durations import DAY_MS
 
 IMPRESSIONS_FILE = "impressions.csv.gz"
 HISTORY_FILE = "history.csv.gz"
 EARLIER_WEEK, LATER_WEEK = "train", "validation"
 EVENT_TYPE = "click"
 
-_DAY_MS = 86_400_000
 _SAME_OPENING_MS = 5_000
 _HOURS_OF_AGE = (1, 3, 6, 12, 24, 72, 168)
 _AGE_EDGES_MS = [hours * 3_600_000 for hours in _HOURS_OF_AGE]
@@ -114,7 +114,7 @@ def _impressions(directory: Path) -> pl.DataFrame:
         left_ms=pl.col("impression_time") + (pl.col("read_time") * 1000).cast(pl.Int64),
         split=pl.when(split=LATER_WEEK)
         .then(pl.lit("test"))
-        .when(pl.col("impression_time") > last - _DAY_MS)
+        .when(pl.col("impression_time") > last - DAY_MS)
         .then(pl.lit("validation"))
         .otherwise(pl.lit("train")),
     )

@@ -15,6 +15,7 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.adapters.converted import Converted
 from models.adapters.raw_files import check_columns, check_filled, find_file, read_texts, typed
+from models.durations import DAY_MS
 
 RATINGS_FILE = "ratings_rebuilt.csv.gz"
 MOVIES_FILE = "movies.dat"
@@ -27,7 +28,7 @@ _TYPES = ("rate1", "rate2", "rate3", "rate4", "rate5")
 _ONE_TYPE = ("rate",)
 _LIKED_FROM = 4
 #: No rating is late: a user of MovieLens may rate on after years. Not of the paper.
-_LATE_AFTER_MS = 10 * 365 * 86_400_000
+_LATE_AFTER_MS = 10 * 365 * DAY_MS
 
 
 def convert_movielens(directory: Path, with_types: bool = True) -> Converted:

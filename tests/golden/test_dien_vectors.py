@@ -12,8 +12,9 @@ from golden_vectors import TOLERANCE, close, tensor, vectors
 from torch import Tensor
 
 from models import recurrent_kernels
-from models.dien import EvolvingLayer, Form, next_behavior_loss
+from models.dien import EvolvingLayer, Form
 from models.layers import GruCell, masked_softmax
+from models.next_behavior import next_behavior_loss
 from models.recurrent import GatedLayer
 
 GATED = "03_gru_agru_augru.json"

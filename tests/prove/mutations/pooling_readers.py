@@ -8,14 +8,14 @@ _DMIN = "tests/contract/test_dmin_twin.py"
 POOLING_READERS = [
     Mutation(
         "emb-mlp: mean and sum are exchanged",
-        "models/emb_mlp.py",
+        "models/pooling.py",
         'if pooling == "mean" else total',
         'if pooling == "sum" else total',
         _POOLING + "test_emb_mlp_equals_its_twin",
     ),
     Mutation(
         "emb-mlp: padding is pooled",
-        "models/emb_mlp.py",
+        "models/pooling.py",
         "real = behaviors.mask.unsqueeze(-1).to(behaviors.keys.dtype)",
         "real = behaviors.keys.new_ones(*behaviors.mask.shape, 1)",
         _POOLING + "test_emb_mlp_equals_its_twin",

@@ -10,8 +10,9 @@ from trigger_weights import disturb
 
 from models.dien import DienConfig, DienReader
 from models.gru4rec import Gru4RecConfig, Gru4RecReader
+from models.pooling import sum_of_newest
 from models.reading import Reader, ReaderInputs
-from models.recurrent import GatedLayer, sum_of_newest, walk_behaviors
+from models.recurrent import GatedLayer, walk_behaviors
 
 SEED = 11
 S, T, N, D, H = 3, 5, 2, 4, 6
