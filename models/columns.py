@@ -13,6 +13,15 @@ from numpy.typing import NDArray
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.events import EARLIEST_TIME_MS, LATEST_TIME_MS
 from interest_center.core.ids import TOP_BIT, encode_id
+from models.table_files import read_table
+
+_ROWS = "row 1 is the first row of data"
+_HOW_IDS_ARE = "write ids as text or as integers; 12.0 is not the id 12"
+_HOW_TIMES_ARE = (
+    "times are milliseconds since 1970 UTC, between 2000 and 2100, such as 1767225600000; "
+    "seconds times 1000; dates as text with pandas: "
+    "pd.to_datetime(t, utc=True).astype('datetime64[ms, UTC]').astype('int64')"
+)
 
 
 def read_columns(path: Path, required: Sequence[str]) -> "Columns":
@@ -21,23 +30,7 @@ def read_columns(path: Path, required: Sequence[str]) -> "Columns":
     Raises:
         ConfigurationError: It cannot be read, or lacks a required column.
     """
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            # Every id is text: a column that begins with numbers may hold words further on.
-            frame = pl.read_csv(path, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}") from error
-    missing = [name for name in required if name not in frame.columns]
-    if missing:
-        raise ConfigurationError(
-            f"{path} lacks the columns {', '.join(missing)}",
-            hint="columns needed: " + ", ".join(required),
-        )
-    if not len(frame):
-        raise ConfigurationError(f"{path} has no rows")
-    return Columns(frame, path)
+    return Columns(read_table(path, required), path)
 
 
 def encode_ids(column: pl.Series) -> NDArray[np.uint64]:
@@ -58,7 +51,11 @@ def _within(lowest: object, highest: object) -> bool:
     return isinstance(lowest, int) and isinstance(highest, int) and 0 < lowest <= highest < TOP_BIT
 
 
-HOW_IDS_ARE = "write ids as text or as integers; 12.0 is not the id 12"
+def _first(marked: pl.Series) -> int:
+    """Return the first marked row, the first row of data being 1."""
+    place = marked.arg_max()
+    assert place is not None
+    return place + 1
 
 
 class Columns:
@@ -90,13 +87,14 @@ class Columns:
             ConfigurationError: It is null or empty somewhere.
         """
         column = self._frame[name]
-        n_empty = column.null_count()
+        empty = column.is_null()
         if column.dtype == pl.String:
-            n_empty += int((column == "").sum())
-        if n_empty:
+            empty |= (column == "").fill_null(value=False)
+        if empty.any():
             raise ConfigurationError(
-                f"column {name} of {self.path} is empty in {n_empty} of {len(column)} rows",
-                hint="fill it in or leave these rows out",
+                f"column {name} of {self.path} is empty in {empty.sum()} of {len(column)} rows, "
+                f"the first is row {_first(empty)}",
+                hint=f"fill it in or leave these rows out; {_ROWS}",
             )
         return column
 
@@ -146,15 +144,16 @@ class Columns:
         if not column.dtype.is_integer() and column.dtype not in kinds:
             raise ConfigurationError(
                 f"column {column.name} of {self.path} holds {column.dtype}, not ids",
-                hint=HOW_IDS_ARE,
+                hint=_HOW_IDS_ARE,
             )
         if not column.dtype.is_integer():
             # What pandas writes to CSV when a column of whole numbers has a gap.
-            floats = column.cast(pl.String).str.contains(r"^[0-9]+\.0+$").sum()
-            if floats:
+            floats = column.cast(pl.String).str.contains(r"^[0-9]+\.0+$").fill_null(value=False)
+            if floats.any():
                 raise ConfigurationError(
-                    f"column {column.name} of {self.path} holds {floats} ids like 12.0",
-                    hint=HOW_IDS_ARE,
+                    f"column {column.name} of {self.path} holds {floats.sum()} ids like 12.0, "
+                    f"the first in row {_first(floats)}",
+                    hint=_HOW_IDS_ARE,
                 )
         return column
 
@@ -167,26 +166,23 @@ class Columns:
         """
         column = self.filled(name)
         is_date = isinstance(column.dtype, pl.Datetime)
-        times = column.dt.epoch("ms") if is_date else self._whole(column)
-        self._check_range(
-            times,
-            (EARLIEST_TIME_MS, LATEST_TIME_MS),
-            "times are milliseconds since 1970 UTC, between 2000 and 2100; seconds times 1000",
-        )
+        times = column.dt.epoch("ms") if is_date else self._whole(column, _HOW_TIMES_ARE)
+        self._check_range(times, (EARLIEST_TIME_MS, LATEST_TIME_MS), _HOW_TIMES_ARE)
         return times.to_numpy()
 
-    def whole_numbers(self, name: str, allowed: tuple[int, int]) -> NDArray[np.int64]:
+    def whole_numbers(self, name: str, allowed: tuple[int, int], hint: str) -> NDArray[np.int64]:
         """Return the numbers of a column without gaps.
 
         Args:
             name: The column.
             allowed: Smallest and largest number.
+            hint: What the column holds, for who gave something else.
 
         Raises:
             ConfigurationError: It is null somewhere, or holds anything else.
         """
-        numbers = self._whole(self.filled(name))
-        self._check_range(numbers, allowed)
+        numbers = self._whole(self.filled(name), hint)
+        self._check_range(numbers, allowed, hint)
         return numbers.to_numpy()
 
     def optional_numbers(
@@ -199,8 +195,9 @@ class Columns:
         """
         if name not in self:
             return np.full(len(self), missing, np.int64)
-        numbers = self._whole(self._frame[name])
-        self._check_range(numbers, allowed)
+        hint = "whole numbers; empty where there is none"
+        numbers = self._whole(self._frame[name], hint)
+        self._check_range(numbers, allowed, hint)
         return numbers.fill_null(missing).to_numpy()
 
     def probabilities(self, name: str) -> NDArray[np.float64]:
@@ -210,8 +207,7 @@ class Columns:
             ConfigurationError: It is null somewhere, or holds anything else.
         """
         values = self._fractions(self.filled(name))
-        if not values.is_between(0, 1).all():
-            raise self._refusal(name, "holds what is no probability")
+        self._check_fractions(values, 1, "no probability")
         return values.to_numpy()
 
     def optional_amounts(self, name: str, most: float) -> NDArray[np.float32]:
@@ -222,45 +218,57 @@ class Columns:
         """
         column = self._frame[name]
         values = self._fractions(column.replace("", None) if column.dtype == pl.String else column)
-        if not values.drop_nulls().is_between(0, most).all():
-            raise self._refusal(name, f"holds what is not between 0 and {most:g}")
+        self._check_fractions(values, most, f"not between 0 and {most:g}")
         return values.cast(pl.Float32).fill_null(float("nan")).to_numpy()
 
     def _fractions(self, column: pl.Series) -> pl.Series:
         """Return numbers; nulls stay."""
-        try:
-            return column.cast(pl.Float64)
-        except pl.exceptions.PolarsError as error:
-            raise self._refusal(column.name, "is not numbers", error) from error
+        hint = "write numbers alone, such as 9.5"
+        return self._cast(column, pl.Float64(), "is not numbers", hint)
 
-    def _whole(self, column: pl.Series) -> pl.Series:
+    def _check_fractions(self, values: pl.Series, most: float, fact: str) -> None:
+        outside = ~values.is_between(0, most).fill_null(value=True)
+        self._check(
+            values,
+            outside,
+            f"holds what is {fact}: {{value}} in row {{row}}",
+            "correct it or leave these rows out",
+        )
+
+    def _cast(self, column: pl.Series, dtype: pl.DataType, fact: str, hint: str) -> pl.Series:
+        try:
+            numbers = column.cast(dtype, strict=False)
+        except pl.exceptions.PolarsError as error:
+            raise self._refusal(column.name, f"holds {column.dtype}, {fact}", hint) from error
+        wrong = numbers.is_null() & column.is_not_null()
+        self._check(column, wrong, f"{fact}: it holds {{value!r}} in row {{row}}", hint)
+        return numbers
+
+    def _whole(self, column: pl.Series, hint: str) -> pl.Series:
         """Return whole numbers, also written as ``1.0``; nulls stay."""
         dtype, name = column.dtype, column.name
         if not dtype.is_numeric() and dtype not in (pl.String, pl.Boolean, pl.Null):
-            raise self._refusal(name, f"holds {dtype}, not whole numbers")
-        try:
-            if dtype.is_integer():
-                return column.cast(pl.Int64)
-            if dtype == pl.String:
-                column = column.replace("", None)
-            numbers = column.cast(pl.Float64)
-            wrong = (~numbers.is_finite() | (numbers != numbers.floor())).fill_null(value=False)
-            if wrong.any():
-                found = column.filter(wrong)[0]
-                raise self._refusal(name, f"is not whole numbers: it holds {found}")
-            return numbers.cast(pl.Int64)
-        except pl.exceptions.PolarsError as error:
-            raise self._refusal(name, "is not whole numbers", error) from error
+            raise self._refusal(name, f"holds {dtype}, not whole numbers", hint)
+        fact = "is not whole numbers"
+        if dtype.is_integer():
+            return self._cast(column, pl.Int64(), fact, hint)
+        if dtype == pl.String:
+            column = column.replace("", None)
+        numbers = self._cast(column, pl.Float64(), fact, hint)
+        wrong = (~numbers.is_finite() | (numbers != numbers.floor())).fill_null(value=False)
+        self._check(column, wrong, f"{fact}: it holds {{value}} in row {{row}}", hint)
+        return self._cast(numbers, pl.Int64(), fact, hint)
 
-    def _check_range(self, numbers: pl.Series, allowed: tuple[int, int], hint: str = "") -> None:
-        outside = numbers.filter((numbers < allowed[0]) | (numbers > allowed[1]))
-        if len(outside):
-            raise ConfigurationError(
-                f"column {numbers.name} of {self.path} holds {outside[0]}, "
-                f"expected {allowed[0]} to {allowed[1]}",
-                hint=hint,
-            )
+    def _check_range(self, numbers: pl.Series, allowed: tuple[int, int], hint: str) -> None:
+        outside = ~numbers.is_between(*allowed).fill_null(value=True)
+        expected = f"expected {allowed[0]} to {allowed[1]}"
+        self._check(numbers, outside, f"in row {{row}} holds {{value}}, {expected}", hint)
 
-    def _refusal(self, name: str, fact: str, error: Exception | None = None) -> ConfigurationError:
-        detail = "" if error is None else f": {str(error).splitlines()[0]}"
-        return ConfigurationError(f"column {name} of {self.path} {fact}{detail}")
+    def _check(self, column: pl.Series, wrong: pl.Series, fact: str, hint: str) -> None:
+        """Refuse a column with rows marked as wrong; the fact names ``{value}`` and ``{row}``."""
+        if wrong.any():
+            told = fact.format(value=column.filter(wrong)[0], row=_first(wrong))
+            raise self._refusal(column.name, told, f"{hint}; {_ROWS}")
+
+    def _refusal(self, name: str, fact: str, hint: str) -> ConfigurationError:
+        return ConfigurationError(f"column {name} of {self.path} {fact}", hint=hint)

@@ -1,18 +1,15 @@
 """Sizes and parts of a composed click model; no torch, so that every room may read a manifest."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from models.registry import load_class, memory_model, parse_name, reader_model
+from models.value_ranges import Count, Dropout, Size
 
 TriggerUse = Literal["none", "input", "attention"]
-_Count = Annotated[int, Meta(ge=1)]
-_Size = Annotated[int, Meta(ge=0)]
-
 _PAGE_DIM = 4
 
 
@@ -40,7 +37,9 @@ class CtrConfig:
         history_length: Newest behaviors that the reader sees.
         restart_every: If not 0, the reader's behaviors begin at a multiple of so many events of the
             user, with at least ``history_length`` of them: a recurrence then starts at the same
-            event for many requests, and one scan of the history serves them all.
+            event for many requests, and one scan of the history serves them all. Recurrent readers
+            only. What stands beside the reader (``activity``, ``factor_behaviors``) reads from that
+            event on as well.
         search_length: Newest behaviors of a category that a search finds.
         n_types: Event types that are told apart, 0: none.
         typed: Whether the event type scales and shifts a behavior's embedding.
@@ -59,27 +58,27 @@ class CtrConfig:
     reader_config: dict[str, Any] = field(default_factory=dict)
     memory: str | None = None
     memory_config: dict[str, Any] = field(default_factory=dict)
-    n_item_buckets: _Size = 0
-    item_dim: _Count = 16
-    category_dim: _Count = 16
-    user_dim: _Size = 0
-    factor_dim: _Size = 0
+    n_item_buckets: Size = 0
+    item_dim: Count = 16
+    category_dim: Count = 16
+    user_dim: Size = 0
+    factor_dim: Size = 0
     factor_behaviors: bool = False
-    time_dim: _Size = 0
-    price_dim: _Size = 0
-    n_pages: _Size = 10
-    history_length: _Count = 100
-    restart_every: _Size = 0
-    search_length: _Count = 50
+    time_dim: Size = 0
+    price_dim: Size = 0
+    n_pages: Size = 10
+    history_length: Count = 100
+    restart_every: Size = 0
+    search_length: Count = 50
     n_types: int = 7
     typed: bool = True
     activity: bool = True
-    n_ages: _Count = 24
-    n_counts: _Size = 0
+    n_ages: Count = 24
+    n_counts: Size = 0
     trigger: TriggerUse = "input"
-    mlp_hidden: tuple[_Count, ...] = (64, 32)
+    mlp_hidden: tuple[Count, ...] = (64, 32)
     activation: Literal["dice", "prelu"] = "dice"
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    dropout: Dropout = 0.0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

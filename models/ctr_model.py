@@ -62,35 +62,24 @@ class CtrModel(nn.Module):
             self.type_scale = nn.Parameter(torch.zeros(config.n_types + 1, config.dim))
             self.type_shift = nn.Parameter(torch.zeros(config.n_types + 1, config.dim))
         self.factors = _factorisation(config, rows)
-        found = reader_model(config.reader)
-        self.reader: Reader = load_class(found.module)(
-            load_class(found.config)(**config.reader_config),
-            ReaderInputs(
-                config.dim,
-                config.request_dim,
-                config.n_types,
-                config.history_length,
-                config.trigger == "attention",
-                config.item_dim,
-            ),
-        )
-        self.memory: Any = None
+        self.reader = _reader(config)
+        self.memory: Any = _memory(config)
+        self.counts = CategoryCounts(config.n_counts, config.n_types) if config.n_counts else None
+        width = self._input_dim
+        self.mlp = Perceptron(width, config.mlp_hidden, config.activation, config.dropout)
+
+    @property
+    def _input_dim(self) -> int:
+        """Width of what the MLP sees of a candidate."""
+        config = self.config
         width = config.dim + config.request_dim + config.price_dim + self.reader.interest_dim
-        if config.memory is not None:
-            keeper = memory_model(config.memory)
-            self.memory = load_class(keeper.module)(
-                load_class(keeper.config).from_dict(config.memory_config)
-            )
+        if self.memory is not None:
             width += self.memory.interest_dim + 1
         if config.activity:
             width += _IDLE_DIM + config.n_types + 1
-        self.counts = None
-        if config.n_counts:
-            self.counts = CategoryCounts(config.n_counts, config.n_types)
-            width += config.n_counts
         if config.trigger == "input":
             width += 2 * config.dim + 1
-        self.mlp = Perceptron(width, config.mlp_hidden, config.activation, config.dropout)
+        return width + config.n_counts
 
     @property
     def searches_candidates(self) -> bool:
@@ -240,6 +229,30 @@ class CtrModel(nn.Module):
         kinds = nn.functional.one_hot(own.types, self.config.n_types + 1).to(torch.float32)
         shares = (kinds * own.mask.unsqueeze(-1)).sum(1) / lengths.clamp_min(1).unsqueeze(1)
         return [idle_table(idle), shares]
+
+
+def _reader(config: CtrConfig) -> Reader:
+    found = reader_model(config.reader)
+    attends = config.trigger == "attention"
+    inputs = ReaderInputs(
+        config.dim,
+        config.request_dim,
+        config.n_types,
+        config.history_length,
+        attends,
+        config.item_dim,
+    )
+    reader: Reader = load_class(found.module)(
+        load_class(found.config)(**config.reader_config), inputs
+    )
+    return reader
+
+
+def _memory(config: CtrConfig) -> Any:
+    if config.memory is None:
+        return None
+    found = memory_model(config.memory)
+    return load_class(found.module)(load_class(found.config).from_dict(config.memory_config))
 
 
 def _factorisation(config: CtrConfig, rows: TableRows) -> Factorisation | None:

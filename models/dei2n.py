@@ -36,6 +36,7 @@ from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
 from models.self_attention import SelfAttention
 from models.time_attention import IntervalTable, Spacing, TimeAwareUnit
 from models.trigger_intent import following, of_trigger
+from models.value_ranges import Count, Dropout
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class Dei2nConfig:
             of the category that asks; belongs to no paper, as in ``DinConfig``.
     """
 
-    time_dim: int = 16
+    time_dim: Count = 16
     spacing: Spacing = "log"
-    n_intervals: int = 48
-    n_heads: int = 2
-    dropout: float = 0.1
-    attention_hidden: tuple[int, int] = (36, 16)
-    instant_hidden: tuple[int, ...] = (72, 36)
-    interaction_hidden: tuple[int, ...] = (64, 32)
+    n_intervals: Count = 48
+    n_heads: Count = 2
+    dropout: Dropout = 0.1
+    attention_hidden: tuple[Count, Count] = (36, 16)
+    instant_hidden: tuple[Count, ...] = (72, 36)
+    interaction_hidden: tuple[Count, ...] = (64, 32)
     ui2m: bool = True
     tim: bool = True
     il: bool = True

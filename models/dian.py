@@ -29,7 +29,9 @@ from torch import Tensor, nn
 
 from models.layers import masked_softmax, relu_layers, weighted_sums
 from models.reading import Reader, ReaderInputs, Reading, Seen
+from models.self_attention import shared_width
 from models.trigger_intent import category_loss, following, of_trigger
+from models.value_ranges import Count, Rate
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class DianConfig:
         intent_rate: Weight of its loss.
     """
 
-    n_heads: int = 4
-    network_hidden: tuple[int, ...] = (64, 32)
-    intent_hidden: tuple[int, ...] = (72, 36)
-    intent_rate: float = 0.1
+    n_heads: Count = 4
+    network_hidden: tuple[Count, ...] = (64, 32)
+    intent_hidden: tuple[Count, ...] = (72, 36)
+    intent_rate: Rate = 0.1
 
 
 class QueryAttention(nn.Module):
@@ -60,13 +62,12 @@ class QueryAttention(nn.Module):
         n_heads: Heads; D must be a multiple of them.
 
     Raises:
-        ValueError: D is not a multiple of the heads.
+        ConfigurationError: D is not a multiple of the heads.
     """
 
     def __init__(self, dim: int, n_heads: int) -> None:
         super().__init__()
-        if dim % n_heads:
-            raise ValueError(f"{n_heads} heads do not share a width of {dim}")
+        shared_width(dim, n_heads)
         self.n_heads = n_heads
         self.of_query = nn.Linear(dim, dim, bias=False)
         self.of_key = nn.Linear(dim, dim, bias=False)

@@ -12,10 +12,11 @@ Eq 6 takes the inner product of state and behavior, so the states are as wide as
 Published code has a network there; it averages over padding as well, and the paper adds up a user's
 steps. Here it is the mean over real steps, so that its weight does not depend on their number;
 a weight of 1 is not the paper's alpha of 1 therefore. One behavior that was not done is drawn
-beside each that was, all known items alike likely. A walk of a history counts once, not once for
-each of its samples.
+beside each that was, all known items alike likely, the behavior itself among them. A walk of a
+history counts once, not once for each of its samples.
 
-By option, published code's forms: attention by a DIN unit with softmax; the AUGRU made from
+By option, published code's forms: attention by a DIN unit with softmax (published code projects
+the candidate first and has 80 and 40 hidden units; here it is the unit of ``din``); the AUGRU from
 TensorFlow's cell, where the keep gate is multiplied by 1 - a, so that a = 0 is a usual step and not
 a standstill. The extractor stays the paper's. As in published code, the sum of the behaviors and
 its product with the candidate are returned beside the final state.
@@ -39,6 +40,7 @@ from models.next_behavior import auxiliary_loss
 from models.pooling import sum_of_newest
 from models.reading import Reader, ReaderInputs, Reading, Seen
 from models.recurrent import GatedLayer, Walked, walk_behaviors
+from models.value_ranges import Count, Rate
 
 Form = Literal["augru", "aigru", "agru", "augru_published"]
 
@@ -57,8 +59,8 @@ class DienConfig:
 
     form: Form = "augru"
     attention: Literal["bilinear", "unit"] = "bilinear"
-    attention_hidden: tuple[int, int] = (36, 16)
-    auxiliary_weight: float = 0.1
+    attention_hidden: tuple[Count, Count] = (36, 16)
+    auxiliary_weight: Rate = 0.1
     sums: bool = True
 
 

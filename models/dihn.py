@@ -32,6 +32,7 @@ from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
 from models.self_attention import SelfAttention
 from models.time_attention import IntervalTable, Spacing, TimeAwareUnit
 from models.trigger_intent import category_loss, following, of_trigger
+from models.value_ranges import Count, Dropout, Rate
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,15 @@ class DihnConfig:
         intent_rate: Weight of its loss, beta.
     """
 
-    place_dim: int = 16
+    place_dim: Count = 16
     spacing: Spacing = "log"
-    n_intervals: int = 48
-    n_positions: int = 50
-    n_heads: int = 2
-    dropout: float = 0.1
-    attention_hidden: tuple[int, int] = (36, 16)
-    intent_hidden: tuple[int, ...] = (72, 36)
-    intent_rate: float = 0.8
+    n_intervals: Count = 48
+    n_positions: Count = 50
+    n_heads: Count = 2
+    dropout: Dropout = 0.1
+    attention_hidden: tuple[Count, Count] = (36, 16)
+    intent_hidden: tuple[Count, ...] = (72, 36)
+    intent_rate: Rate = 0.8
 
 
 class DihnReader(Reader):

@@ -14,8 +14,8 @@ The first layer is computed by parts: [q, k, q - k, q * k] W = q (Wq + Wd) + k (
 
 Not in the paper: event type and age of a behavior, and whether its item and its category are the
 candidate's own, may enter the first layer as a bias; beside v_U(A) the reader returns its product
-with the candidate, v_U(A) * v_A, as published code has it. The paper's mini-batch aware
-regulariser is in ``models/row_optimiser.py``.
+with the candidate, v_U(A) * v_A (published code has that of the plain sum). The paper's mini-batch
+aware regulariser is in ``models/row_optimiser.py``.
 """
 
 import math
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from models.layers import masked_softmax, weighted_sums
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
 from models.unit_scores import UnitInputs, UnitWeights, has_unit_scores, unit_scores
+from models.value_ranges import Count, Size
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
 
@@ -145,13 +146,13 @@ class DinConfig:
         types: Whether a behavior's event type enters the unit; belongs to no paper, as the next.
         n_ages: Buckets of a behavior's age that enter the unit, 0: none.
         same: Whether the unit is told which behaviors are of the candidate's item and category.
-        product: Whether v_U(A) * v_A is returned beside v_U(A).
+        product: Whether v_U(A) * v_A is returned beside v_U(A), and that of the trigger's sum too.
     """
 
-    hidden: tuple[int, int] = (36, 16)
+    hidden: tuple[Count, Count] = (36, 16)
     weighting: Weighting = "paper"
     types: bool = True
-    n_ages: int = 24
+    n_ages: Size = 24
     same: bool = True
     product: bool = True
 
@@ -160,7 +161,8 @@ class DinReader(Reader):
     """The short-term side of a DIN: recent behaviors, attended by each candidate.
 
     With ``inputs.trigger`` (DIN+TRA of the DEI2N paper) a second unit attends the same behaviors
-    with the trigger, and its sum joins; it is zero without a trigger.
+    with the trigger, and its sum joins; it is zero without a trigger. Its product with the
+    candidate is ours.
 
     Args:
         config: Sizes and forms.
@@ -187,21 +189,21 @@ class DinReader(Reader):
 
     @property
     def interest_dim(self) -> int:
-        """Width of the attended sum, its product with the candidate, and the trigger's sum."""
-        return self.dim * (1 + self.config.product + (self.trigger_unit is not None))
+        """Width of the attended sum, the trigger's, and their products with the candidate."""
+        return self.dim * (1 + self.config.product) * (1 + (self.trigger_unit is not None))
 
     def forward(self, seen: Seen) -> Reading:
         """Attend the behaviors with each candidate, and with the trigger."""
         behaviors, candidates = seen.behaviors, seen.candidates
         bias, pairs = self._bias(behaviors), self._pairs(seen)
         parts = [self.unit(candidates, behaviors.keys, behaviors.mask, bias, pairs)]
-        if self.config.product:
-            parts.append(parts[0] * candidates)
         if self.trigger_unit is not None:
             query = seen.trigger.unsqueeze(1)
             attended = self.trigger_unit(query, behaviors.keys, behaviors.mask, bias)
             attended = attended * seen.has_trigger[:, None, None]
             parts.append(attended.expand_as(candidates))
+        if self.config.product:
+            parts += [part * candidates for part in parts]
         return Reading(torch.cat(parts, -1))
 
     def attention(self, seen: Seen) -> Tensor:

@@ -32,12 +32,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from interest_center.core.errors import ConfigurationError
 from models.din import ActivationUnit
 from models.next_behavior import auxiliary_loss
 from models.pooling import pooled
 from models.reading import Reader, ReaderInputs, Reading, Seen
-from models.self_attention import SelfAttention, attention_heads
+from models.self_attention import SelfAttention, attention_heads, shared_width
+from models.value_ranges import Count, Rate
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class DminConfig:
         auxiliary_weight: Of the loss of the refined behaviors, 0: none.
     """
 
-    refiner_heads: int = 4
-    interest_heads: int = 2
-    attention_hidden: tuple[int, int] = (36, 16)
-    auxiliary_weight: float = 0.1
+    refiner_heads: Count = 4
+    interest_heads: Count = 2
+    attention_hidden: tuple[Count, Count] = (36, 16)
+    auxiliary_weight: Rate = 0.1
 
 
 class FeedForward(nn.Module):
@@ -117,19 +117,13 @@ class DminReader(Reader):
         super().__init__()
         self.config = config
         self.dim = dim = inputs.dim
-        for n in (config.refiner_heads, config.interest_heads):
-            if dim % n:
-                raise ConfigurationError(
-                    f"{n} heads do not share a width of {dim}",
-                    hint="choose item_dim + category_dim as a multiple of the reader's heads",
-                )
         self.attends_trigger = inputs.trigger
         self.wants_negatives = config.auxiliary_weight > 0
         hidden = (config.attention_hidden[0], config.attention_hidden[1])
         self.refiner = SelfAttention(dim, config.refiner_heads, causal=True)
         self.feed_forward = FeedForward(dim)
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
-        width = dim // config.interest_heads
+        width = shared_width(dim, config.interest_heads)
         self.heads = nn.ModuleList(
             InterestHead(width, inputs, hidden) for _ in range(config.interest_heads)
         )

@@ -28,6 +28,7 @@ from models.split_scores import (
     split_requests,
     split_samples,
 )
+from models.table_notes import split_text, unread_columns
 from models.tables import SPLITS, Events, Samples, read_events, read_samples
 
 DEFAULT_THREADS = 2
@@ -244,6 +245,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     torch.set_num_threads(threads)
     bundle = load_bundle(directory)
     log = Log(events, samples)
+    for note in (*unread_columns(events, samples), split_text(samples, log.samples)):
+        click.echo(note, err=True)
     if request is not None:
         # Found out now and not after all the scoring.
         split_samples(log.join(bundle.state), log.samples, split).place_of(request)

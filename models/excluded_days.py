@@ -44,6 +44,18 @@ def _day(text: str) -> int:
         ) from error
 
 
+def days_text(spans: DaySpans) -> str:
+    """Return days as ``parse_days`` reads them."""
+    begin = date(1970, 1, 1)
+    ends = [[str(begin + timedelta(days=day)) for day in span] for span in spans]
+    return ",".join(first if first == last else f"{first}{_RANGE}{last}" for first, last in ends)
+
+
+def days_of(times_ms: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the first and the last day of some times."""
+    return int(times_ms.min()) // DAY_MS, int(times_ms.max()) // DAY_MS
+
+
 def falls_on(times_ms: NDArray[np.int64], spans: DaySpans) -> NDArray[np.bool_]:
     """Tell which times fall on one of the days, ``[n]``."""
     days = times_ms // DAY_MS

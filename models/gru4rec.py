@@ -15,6 +15,7 @@ import torch
 from models.pooling import sum_of_newest
 from models.reading import Reader, ReaderInputs, Reading, Seen
 from models.recurrent import GatedLayer, walk_behaviors
+from models.value_ranges import Count
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Gru4RecConfig:
         hidden_dim: Width of the state.
     """
 
-    hidden_dim: int = 32
+    hidden_dim: Count = 32
 
 
 class Gru4RecReader(Reader):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import BundleError
 from models.memory_config import MAX_COUNT, MemoryConfig
+from models.value_ranges import Count
 
 CovarianceForm = Literal["norm", "half_squared"]
 COVARIANCE_FORMS: tuple[CovarianceForm, ...] = ("norm", "half_squared")
@@ -27,10 +28,10 @@ class HpmnConfig(MemoryConfig):
         covariance: Form of the covariance regulariser, see ``hpmn.covariance_penalty``.
     """
 
-    periods: tuple[int, ...] = (1, 2, 4, 8, 16)
-    slot_dim: int = 32
-    n_hops: int = 3
-    hop_hidden: tuple[int, int] = (32, 16)
+    periods: tuple[Count, ...] = (1, 2, 4, 8, 16)
+    slot_dim: Count = 32
+    n_hops: Count = 3
+    hop_hidden: tuple[Count, Count] = (32, 16)
     covariance: CovarianceForm = "norm"
 
     def __post_init__(self) -> None:

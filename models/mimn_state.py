@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import BundleError
 from models.memory_config import MemoryConfig
+from models.value_ranges import Count
 
 Utilisation = Literal["transfer_matrix", "elementwise", "elementwise_renormalised", "off"]
 UTILISATIONS: tuple[Utilisation, ...] = (
@@ -30,9 +31,9 @@ class MimnConfig(MemoryConfig):
         utilisation: How the transfer matrix of eq 6 acts on the write weights.
     """
 
-    n_slots: int = 4
-    controller_dim: int = 32
-    channel_dim: int = 32
+    n_slots: Count = 4
+    controller_dim: Count = 32
+    channel_dim: Count = 32
     n_top_channels: int = 1
     utilisation: Utilisation = "transfer_matrix"
 

@@ -5,9 +5,8 @@ A recipe is a JSON object: ``{"model": "din+mimn", "history_length": 50, "reader
 ``TrainingOptions``, or, behind ``reader.`` and ``memory.``, one of the model's own parts.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.ctr_config import CtrConfig, default_config
 from models.registry import load_class, memory_model, reader_model
+from models.similar_names import one_of
 from models.training_options import TrainingOptions
 
 _READER, _MEMORY = "reader.", "memory."
@@ -59,10 +59,16 @@ class Recipe:
             else:
                 raise ConfigurationError(
                     f"there is no value {name!r} to set",
-                    hint="one of " + ", ".join(sorted({*known, *trained, "reader.*", "memory.*"})),
+                    hint=one_of(name, sorted({*known, *trained, "reader.*", "memory.*"})),
                 )
         config = _checked(CtrConfig, config.to_dict() | own)
         config = replace(config, **_parts(config, nested))
+        if config.restart_every and not reader_model(config.reader).recurrent:
+            raise ConfigurationError(
+                f"restart_every is {config.restart_every}, but {config.reader} is no recurrence: "
+                "its behaviors have no event to begin at",
+                hint="leave restart_every out",
+            )
         if config.longest_window > longest:
             raise ConfigurationError(
                 f"the reader would see up to {config.longest_window} behaviors "
@@ -77,8 +83,11 @@ class Recipe:
 def _parts(config: CtrConfig, nested: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the configurations of reader and memory with what was set."""
     reader = load_class(reader_model(config.reader).config)
-    _checked(reader, nested["reader"], _READER)
-    parts: dict[str, Any] = {"reader_config": nested["reader"]}
+    told = _checked(reader, nested["reader"], _READER)
+    # All values, the defaults too: what a bundle was trained with does not change with them.
+    parts: dict[str, Any] = {
+        "reader_config": msgspec.json.decode(msgspec.json.encode(asdict(told)))
+    }
     if config.memory is None:
         if nested["memory"]:
             raise ConfigurationError(
@@ -108,7 +117,7 @@ def _checked(kind: type[Any], values: Mapping[str, Any], prefix: str = "") -> An
     if unknown:
         raise ConfigurationError(
             f"there is no value {prefix + unknown[0]!r} to set",
-            hint="one of " + ", ".join(prefix + name for name in sorted(known)),
+            hint=one_of(prefix + unknown[0], (prefix + name for name in sorted(known))),
         )
     try:
         return msgspec.convert(dict(values), kind)
@@ -132,8 +141,16 @@ def read_recipe(path: Path | None, model: str | None, settings: Sequence[str]) -
     if path is not None:
         try:
             values = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except (OSError, msgspec.MsgspecError) as error:
-            raise ConfigurationError(f"cannot read the recipe {path}: {error}") from error
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot read the recipe {path}: {error.strerror or error}",
+                hint="name a file by --recipe, or give values by --set",
+            ) from error
+        except msgspec.MsgspecError as error:
+            raise ConfigurationError(
+                f"cannot read the recipe {path}: {error}",
+                hint='a recipe is one JSON object, for example {"model": "din", "epochs": 3}',
+            ) from error
     named = model or values.pop("model", None)
     values.pop("model", None)
     if not isinstance(named, str):
@@ -145,7 +162,7 @@ def read_recipe(path: Path | None, model: str | None, settings: Sequence[str]) -
                 f"--set {setting} has no value", hint="for example --set history_length=20"
             )
         try:
-            values[name] = json.loads(text)
-        except json.JSONDecodeError:
+            values[name] = msgspec.json.decode(text)
+        except msgspec.DecodeError:
             values[name] = text
     return Recipe(named, values)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from interest_center.core.errors import BundleError, ConfigurationError
+from models.similar_names import one_of
 
 _TRIGGER_ATTENTION = "tra"
 
@@ -110,9 +111,7 @@ def parse_name(name: str) -> NameParts:
         ConfigurationError: There is no such model.
     """
     if name not in model_names():
-        raise ConfigurationError(
-            f"unknown model {name!r}", hint="one of " + ", ".join(model_names())
-        )
+        raise ConfigurationError(f"unknown model {name!r}", hint=one_of(name, model_names()))
     reader, *others = name.split("+")
     memory = others[-1] if others and others[-1] in MEMORIES else None
     attends = _TRIGGER_ATTENTION in others or READERS[reader].trigger == "own"

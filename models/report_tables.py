@@ -2,15 +2,15 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from models.bootstrap import CONFIDENCE, Interval
+from models.bootstrap import CONFIDENCE, MIN_USERS, Interval
 from models.durations import duration_text
-from models.evaluation import Evaluation, SegmentFigures
+from models.evaluation import Evaluation, Figures, SegmentFigures
 from models.segments import HISTORY, PAGE, TRIGGER
 
 _MISSING = "-"
@@ -58,10 +58,18 @@ def interval_text(interval: Interval, form: str = ".4f") -> str:
     return f"{low:{form}}{between}{high:{form}}"
 
 
+def _missing_intervals(figures: Iterable[Figures]) -> str:
+    """Say why a figure has no interval; nothing if all have one, or are none themselves."""
+    if not any(math.isfinite(f["auc"]) and math.isnan(f["auc_interval"][0]) for f in figures):
+        return ""
+    return f"No interval ({_MISSING}) where the samples are of fewer than {MIN_USERS} users."
+
+
 def figures_table(evaluation: Evaluation) -> ReportTable:
     """Return AUC, GAUC and log loss of everything that was evaluated."""
     closed = evaluation.gap_closed()
     note = "" if closed is None else f"Gap from count baseline to oracle closed: {closed:.0%}."
+    note = " ".join(filter(None, (note, _missing_intervals(f for _, f in evaluation.rows()))))
     return ReportTable(
         f"{evaluation.model} {evaluation.bundle} on {evaluation.figures['n']:,} "
         f"{evaluation.split} samples",
@@ -155,6 +163,7 @@ def segment_table(kind: str, segments: Sequence[SegmentFigures]) -> ReportTable:
             )
             for segment in segments
         ),
+        _missing_intervals(segment.figures for segment in segments),
     )
 
 

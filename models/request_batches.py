@@ -1,6 +1,5 @@
 """Requests of the tables as tensors: rows of the embedding tables, padded at the end."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from models.ctr_config import CtrConfig
 from models.durations import DAY_MS
+from models.embedding_rows import Hiding, Ids, Rows, embedding_rows
 from models.registry import load_class, reader_model
 from models.request_rows import BehaviorRows, RequestBatch
 from models.samples import Histories, Ints, PointInTime
@@ -18,49 +18,7 @@ from models.tables import NO_PAGE
 from models.vocabulary import UNKNOWN_ROW, Vocabulary
 from models.walks import Walks
 
-Ids = NDArray[np.uint64]
-
-#: Of the items presented as unknown, the share whose category is presented as unknown as well.
-WITH_CATEGORY = 0.5
 _HOUR_MS = 3_600_000
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Items and categories as rows of the embedding tables."""
-
-    items: Ints
-    categories: Ints
-
-
-def embedding_rows(vocabulary: Vocabulary, items: Ids, categories: Ids) -> Rows:
-    """Look ids up; a missing category is the one that the vocabulary knows of the item."""
-    return Rows(vocabulary.item_rows(items), vocabulary.category_rows(items, categories))
-
-
-@dataclass(frozen=True)
-class Hiding:
-    """How training presents some ids as unknown, so that the rows of unknown ids are trained.
-
-    Of the hidden items half lose their category too: both unknown rows are met, that of the items
-    beside known categories, where an item is new, and that of the categories, where nothing is
-    known at all.
-
-    Attributes:
-        share: Of the items, and of the users.
-        rng: Chooses them, and what was not done beside a behavior.
-    """
-
-    share: float
-    rng: np.random.Generator
-
-    def hide(self, rows: Rows, vocabulary: Vocabulary) -> Rows:
-        """Present some items as unknown; rows of any shape."""
-        drawn = self.rng.random(rows.items.shape)
-        return Rows(
-            np.where(drawn < self.share, vocabulary.rows_as_unknown(rows.items), rows.items),
-            np.where(drawn < self.share * WITH_CATEGORY, UNKNOWN_ROW, rows.categories),
-        )
 
 
 def ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
@@ -169,16 +127,20 @@ class RequestTensors:
         starts = self.data.requests.starts
         return ranges(starts[chosen], starts[chosen + 1] - starts[chosen])[0]
 
-    def with_negatives(self, batch: RequestBatch, rng: np.random.Generator) -> RequestBatch:
-        """Return the batch with a known item drawn beside each behavior, all alike likely."""
+    def with_negatives(self, batch: RequestBatch, hiding: Hiding) -> RequestBatch:
+        """Return the batch with a known item drawn beside each behavior, all alike likely.
+
+        As many are presented as unknown as of the behaviors: nothing else tells the two apart.
+        """
         known = self.vocabulary
-        beside = batch.behaviors if batch.walk is None else batch.walk
-        drawn = rng.integers(0, max(len(known.items), 1), tuple(beside.items.shape))
         if not len(known.items):
             return batch
+        beside = batch.behaviors if batch.walk is None else batch.walk
+        drawn = hiding.rng.integers(0, len(known.items), tuple(beside.items.shape))
         categories = known.category_rows(known.items[drawn], known.item_categories[drawn])
+        rows = hiding.hide(Rows(drawn + 1, categories), known)
         return batch._replace(
-            negative_items=_tensor(drawn + 1), negative_categories=_tensor(categories)
+            negative_items=_tensor(rows.items), negative_categories=_tensor(rows.categories)
         )
 
     def _shown(self, rows: Rows, hiding: Hiding | None) -> Rows:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from models.ctr_config import CtrConfig
-from models.request_batches import WITH_CATEGORY, RequestTensors, Rows, ranges
+from models.embedding_rows import WITH_CATEGORY, Rows
+from models.request_batches import RequestTensors, ranges
 from models.samples import Ints
 
 
@@ -16,6 +17,8 @@ def row_counts(
 
     A sample's occurrences are its candidate, its trigger and the behaviors that its reader sees; a
     request of several candidates counts trigger and behaviors once, because a step reads them once.
+    What a search, a memory or a draw of negatives shows beside them is not counted: in the samples
+    of the DIN paper there is nothing of the kind.
     Rows of unknown ids count as often as training presents an id as unknown: they stand for many.
 
     Args:

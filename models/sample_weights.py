@@ -7,6 +7,9 @@ from models.durations import DAY_MS
 from models.samples import Ints, PointInTime
 from models.training_options import TrainingOptions
 
+#: What the oldest samples still count, beside 1 for the newest.
+_OLDEST = 0.2
+
 
 def sample_weights(
     data: PointInTime, trained: Ints, options: TrainingOptions
@@ -16,6 +19,5 @@ def sample_weights(
     if not options.half_life_days or not len(trained):
         return np.ones(len(times), np.float32)
     ages = (times[trained].max() - times) / (options.half_life_days * DAY_MS)
-    lowest = options.oldest_weight
-    weights = lowest + (1 - lowest) * 0.5 ** np.maximum(ages, 0)
+    weights = _OLDEST + (1 - _OLDEST) * 0.5 ** np.maximum(ages, 0)
     return np.asarray(weights / weights[trained].mean(), np.float32)

@@ -1,5 +1,6 @@
 """``uic sample``: a table of samples out of a user's own event log, negatives drawn by a policy."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -19,9 +20,30 @@ from models.columns import read_columns
 from models.durations import parse_duration
 from models.negatives import POLICIES, Policy
 from models.sampling import OnDrawn, SamplingPlan, make_samples, split_by_time
+from models.table_notes import unread_columns
 from models.tables import EVENT_COLUMNS, PRICE_COLUMN, SPLITS
 
+#: Longer than any log: the times of the event contract span a century.
+_MOST_DAYS = 36_525
 _SUFFIXES = (".parquet", ".csv")
+
+
+class _Days(click.ParamType):
+    """Days of 24 hours, more than none."""
+
+    name = "float"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; inf and nan, which are floats as well, are none."""
+        try:
+            days = float(value)
+        except ValueError:
+            days = math.nan
+        if not 0 < days <= _MOST_DAYS:
+            self.fail(f"{value!r} is not a number of days, such as 1 or 0.5", param, ctx)
+        return days
 
 
 def negative_options(policy: str, per_positive: int) -> Callable[[Any], Any]:
@@ -117,8 +139,8 @@ Examples:
 @click.command("sample", epilog=EPILOG)
 @click.option(
     "--events", type=click.Path(dir_okay=False, path_type=Path), required=True,
-    help="Event table, CSV or parquet, in any order: user_id, item_id, event_type, event_time_ms; "
-    "optional category_id, event_id, price.",
+    help="Event table, CSV (with commas) or parquet, in any order. Required: "
+    f"{', '.join(EVENT_COLUMNS)}. Optional: category_id, event_id, price.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
@@ -130,11 +152,11 @@ Examples:
 )  # fmt: skip
 @negative_options("popularity", 4)
 @click.option(
-    "--validation-days", type=click.FloatRange(min=0, min_open=True), default=1.0,
-    show_default=True, help="Days of 24 hours before the test days, to stop the training by.",
+    "--validation-days", type=_Days(), default=1.0, show_default=True,
+    help="Days of 24 hours before the test days, to stop the training by.",
 )  # fmt: skip
 @click.option(
-    "--test-days", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+    "--test-days", type=_Days(), default=1.0, show_default=True,
     help="Days of 24 hours at the end of the log, to test on.",
 )  # fmt: skip
 @click.option(
@@ -167,6 +189,8 @@ def sample(  # noqa: PLR0913 - one parameter an option
     policy = Policy(negatives, per_positive)
     plan = SamplingPlan(types, policy, parse_duration(trigger_within), seed)
     log = read_log(events)
+    for note in unread_columns(events):
+        click.echo(note, err=True)
     splits = split_by_time(log["event_time_ms"].to_numpy(), validation_days, test_days)
     with drawing_bar() as on_drawn:
         sampled = make_samples(log, splits, plan, on_drawn)

@@ -8,6 +8,8 @@ not attended to.
 import torch
 from torch import Tensor, nn
 
+from interest_center.core.errors import ConfigurationError
+
 
 class SelfAttention(nn.Module):
     """One block of self-attention.
@@ -19,13 +21,12 @@ class SelfAttention(nn.Module):
         causal: Whether a behavior attends only to itself and to earlier ones.
 
     Raises:
-        ValueError: D is not a multiple of the heads.
+        ConfigurationError: D is not a multiple of the heads.
     """
 
     def __init__(self, dim: int, n_heads: int, dropout: float = 0.0, causal: bool = False) -> None:
         super().__init__()
-        if dim % n_heads:
-            raise ValueError(f"{n_heads} heads do not share a width of {dim}")
+        shared_width(dim, n_heads)
         self.n_heads, self.causal = n_heads, causal
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
@@ -45,6 +46,20 @@ class SelfAttention(nn.Module):
         heads = attention_heads(self.qkv(behaviors), mask, self.n_heads, self.causal)
         refined: Tensor = self.norm(behaviors + self.dropout(self.out(heads)))
         return refined
+
+
+def shared_width(dim: int, n_heads: int) -> int:
+    """Return the width of each of some heads that share a width.
+
+    Raises:
+        ConfigurationError: It is not a multiple of them.
+    """
+    if dim % n_heads:
+        raise ConfigurationError(
+            f"{n_heads} heads do not share a width of {dim}",
+            hint="choose item_dim + category_dim as a multiple of the reader's heads",
+        )
+    return dim // n_heads
 
 
 def attention_heads(qkv: Tensor, mask: Tensor, n_heads: int, causal: bool = False) -> Tensor:

@@ -25,6 +25,7 @@ from models.din import DinConfig, DinReader
 from models.layers import masked_softmax, weighted_sums
 from models.reading import Reader, ReaderInputs, Reading, Seen
 from models.time_attention import IntervalTable, Spacing
+from models.value_ranges import Count
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class SimConfig:
         head_dim: Width in which a head compares.
     """
 
-    time_dim: int = 16
+    time_dim: Count = 16
     spacing: Spacing = "log"
-    n_intervals: int = 48
-    n_heads: int = 2
-    head_dim: int = 16
+    n_intervals: Count = 48
+    n_heads: Count = 2
+    head_dim: Count = 16
 
 
 class ExactSearchUnit(nn.Module):

@@ -1,5 +1,6 @@
 """Event and sample tables of a user's own logs: CSV or parquet in, columns of 64-bit ids out."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from models.columns import Columns, read_columns
 
 EVENT_COLUMNS = ("user_id", "item_id", "event_type", "event_time_ms")
 SAMPLE_COLUMNS = ("user_id", "item_id", "time_ms", "label")
+#: What may stand beside them, and is read.
+OPTIONAL_EVENT_COLUMNS = ("category_id", "event_id", "order", "price")
+OPTIONAL_SAMPLE_COLUMNS = (
+    "category_id", "split", "trigger_item_id", "trigger_category_id", "page", "order", "price",
+)  # fmt: skip
+#: Of the event contract: a worker takes them, training has no use for them.
+OTHER_EVENT_COLUMNS = ("page", "trigger_item_id")
 #: Written by a simulator: the true probability. Shown beside a model's figures, never read by one.
 ORACLE_COLUMN = "probability"
 #: Rank of arrival: decides among events, and between an event and a sample, of equal time.
@@ -32,8 +40,12 @@ _SPLIT_CODES = {
     "dev": VALIDATION,
     "test": TEST,
 }
+#: What the column may hold, in letters of any case.
+SPLIT_NAMES = tuple(_SPLIT_CODES)
 _SPLIT_SHARES = (0.8, 0.9)
+_HOW_LABELS_ARE = "a label is 1 for a click and 0 for none"
 NO_PAGE = -1
+_TYPES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -112,11 +124,17 @@ def read_events(path: Path, state: StateConfig) -> Events:
     table = read_columns(path, EVENT_COLUMNS)
     codes = {name: code for code, name in enumerate(state.event_types, start=1)}
     names = table.texts("event_type")
-    unknown = sorted(set(names.unique().to_list()) - set(codes))
+    there = sorted(names.unique().to_list())
+    unknown = [name for name in there if name not in codes]
     if unknown:
+        place = names.is_in(unknown).arg_max()
+        assert place is not None
+        more = f" and {len(unknown) - _TYPES_SHOWN} more" if len(unknown) > _TYPES_SHOWN else ""
         raise ConfigurationError(
-            f"{path} holds unknown event types {unknown}",
-            hint="give the state configuration that the worker uses, by --state-config",
+            f"{path} holds unknown event types {unknown[:_TYPES_SHOWN]}{more}, the first in row "
+            f"{place + 1} of column event_type",
+            hint=f"known: {', '.join(state.event_types)}; others are named by --state-config FILE, "
+            f"JSON such as {_rules_for(there[:_TYPES_SHOWN])}",
         )
     types = names.replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
     times = table.times_ms("event_time_ms")
@@ -154,7 +172,7 @@ def read_samples(path: Path) -> Samples:
         items=table.ids("item_id"),
         categories=table.optional_ids("category_id"),
         times_ms=times,
-        labels=table.whole_numbers("label", (0, 1)).astype(np.int8),
+        labels=table.whole_numbers("label", (0, 1), _HOW_LABELS_ARE).astype(np.int8),
         splits=_splits(table, times),
         pages=table.optional_numbers("page", (0, MAX_PAGE), missing=NO_PAGE),
         triggers=table.optional_ids("trigger_item_id"),
@@ -165,8 +183,16 @@ def read_samples(path: Path) -> Samples:
     )
 
 
+def _rules_for(names: list[str]) -> str:
+    """Return state rules that know these event types and let all parts of a state see them."""
+    fields = ("event_types", "behavior_types", "subsequence_types", "memory_types")
+    return json.dumps(dict.fromkeys(fields, names))
+
+
 def _orders(table: Columns) -> NDArray[np.int64] | None:
-    return table.whole_numbers(ORDER_COLUMN, (0, MAX_ORDER)) if ORDER_COLUMN in table else None
+    if ORDER_COLUMN not in table:
+        return None
+    return table.whole_numbers(ORDER_COLUMN, (0, MAX_ORDER), "write a whole number in every row")
 
 
 def _prices(table: Columns) -> NDArray[np.float32] | None:
@@ -180,8 +206,10 @@ def _splits(table: Columns, times: NDArray[np.int64]) -> NDArray[np.int8]:
     names = table.texts("split").str.to_lowercase()
     unknown = sorted(set(names.unique().to_list()) - set(_SPLIT_CODES))
     if unknown:
+        place = names.is_in(unknown).arg_max()
+        assert place is not None
         raise ConfigurationError(
-            f"column split of {table.path} holds {unknown}",
-            hint="known: " + ", ".join(_SPLIT_CODES),
+            f"column split of {table.path} holds {unknown}, the first in row {place + 1}",
+            hint=f"known: {', '.join(SPLIT_NAMES)}; without the column the splits are made by time",
         )
     return names.replace_strict(_SPLIT_CODES, return_dtype=pl.Int8).to_numpy()

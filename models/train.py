@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -12,23 +13,28 @@ from rich.table import Table
 
 from interest_center.core.layout import load_state_config
 from models.bundle import Bundle, TrainingRecord, save_bundle
-from models.bundle_files import MANIFEST
 from models.ctr_model import weights_of
 from models.evaluate import DEFAULT_THREADS, evaluate_with_bar, table_of
 from models.evaluation import Evaluation
 from models.excluded_days import parse_days
+from models.interruption import interruptible
 from models.processes import join_processes, leads, leave_processes, told_by_leader
 from models.recipe import read_recipe
-from models.registry import model_names
 from models.report import write_report
-from models.tables import SPLITS
-from models.training_run import TrainingPlan, finished_bundle, train_bundle
-from models.training_state import state_path
+from models.table_notes import training_notes
+from models.tables import (
+    EVENT_COLUMNS,
+    OPTIONAL_EVENT_COLUMNS,
+    OPTIONAL_SAMPLE_COLUMNS,
+    SAMPLE_COLUMNS,
+    SPLIT_NAMES,
+    SPLITS,
+)
+from models.training_options import TrainingOptions
+from models.training_run import TrainingPlan, finished_bundle, tell_replaced, train_bundle
 from models.training_tables import TrainingData, TrainingTables, read_training_data
 
 _DEFAULT_MODEL = "din+mimn"
-#: Exit status of a process that SIGINT ended, by the custom of shells.
-_INTERRUPTED = 130
 
 
 def train_seeds(
@@ -42,6 +48,8 @@ def train_seeds(
         Bundle and test figures of each seed; nothing in a process that does not lead.
     """
     split = SPLITS[int(data.samples.splits.max())]
+    if leads():
+        _tell(plan, data, n_seeds)
     first, found = plan.options.seed, list[tuple[Bundle, Evaluation]]()
     for seed in range(first, first + n_seeds):
         directory = plan.directory if n_seeds == 1 else plan.directory / f"seed-{seed}"
@@ -53,6 +61,14 @@ def train_seeds(
         write_report(evaluation, data.files, directory)
         found.append((bundle, evaluation))
     return found
+
+
+def _tell(plan: TrainingPlan, data: TrainingData, n_seeds: int) -> None:
+    """Say what was read, and of several seeds that the bundle of an earlier best one is there."""
+    for note in training_notes(data):
+        click.echo(note, err=True)
+    if n_seeds > 1:
+        tell_replaced(plan.directory, Console(stderr=True))
 
 
 def _bundle_of_seed(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
@@ -105,21 +121,24 @@ Examples:
 @click.command("train", epilog=EXAMPLE)
 @click.option(
     "--events", type=click.Path(dir_okay=False, path_type=Path), required=True,
-    help="Event table, CSV or parquet, in any order: user_id, item_id, category_id, event_type, "
-    "event_time_ms; optional event_id, order, price.",
+    help="Event table, CSV (with commas) or parquet, rows and columns in any order. Required: "
+    f"{', '.join(EVENT_COLUMNS)}. Optional: {', '.join(OPTIONAL_EVENT_COLUMNS)}.",
 )  # fmt: skip
 @click.option(
     "--samples", type=click.Path(dir_okay=False, path_type=Path), required=True,
-    help="Sample table: user_id, item_id, category_id, time_ms, label, split; optional "
-    "trigger_item_id, trigger_category_id, page, order, price.",
+    help=f"Sample table. Required: {', '.join(SAMPLE_COLUMNS)}. Optional: "
+    f"{', '.join(OPTIONAL_SAMPLE_COLUMNS)}. A split is one of {', '.join(SPLIT_NAMES)}; valid, val "
+    "and dev mean validation.",
 )  # fmt: skip
 @click.option(
-    "--model", type=click.Choice(model_names()), metavar="NAME",
-    help=f"Reader, or reader+memory, for example din or dien+hpmn.  [default: {_DEFAULT_MODEL}]",
+    "--model", metavar="NAME",
+    help="Reader, or reader+memory, for example din or dien+hpmn; an unknown name lists all.  "
+    f"[default: {_DEFAULT_MODEL}]",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
-    help="Directory of the bundle. A training that was interrupted there is taken up.",
+    help="Directory of the bundle. A training that was interrupted there is taken up; a finished "
+    "bundle there is replaced.",
 )  # fmt: skip
 @click.option(
     "--recipe", type=click.Path(dir_okay=False, path_type=Path),
@@ -130,11 +149,18 @@ Examples:
     help="A size or option of the model or of the training, see models/ctr_config.py and "
     "models/training_options.py; reader.NAME and memory.NAME for the model's parts.",
 )  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=1), help="At most; short for --set epochs=N.")
-@click.option("--seed", type=int, help="Short for --set seed=N.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1),
+    help=f"At most; short for --set epochs=N.  [default: {TrainingOptions.epochs}]",
+)  # fmt: skip
+@click.option(
+    "--seed", type=int, help=f"Short for --set seed=N.  [default: {TrainingOptions.seed}]"
+)
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True,
-    help="Train so many times, with seed, seed + 1, ...; the one that validates best is kept.",
+    help="Train so many times, with seed, seed + 1, ...: each in OUT/seed-N with logs in "
+    "OUT/seed-N/logs; the bundle that validates best is also written to OUT. With one seed "
+    "everything is in OUT itself.",
 )  # fmt: skip
 @click.option(
     "--exclude-days", metavar="DAYS",
@@ -170,8 +196,9 @@ def train(  # noqa: PLR0913 - one parameter an option
     improves; then the test split, if there is one, is scored once and reported. Without a split
     column the latest tenth by time is for testing and the tenth before it for validation.
 
-    Progress is also written to OUT/logs, for TensorBoard. An interrupted training leaves its state
-    in OUT: the same command takes it up and ends with the same weights.
+    Progress is also written to OUT/logs, for TensorBoard. The state of a training is kept in OUT
+    after each epoch, and within a long one after parts of it (part_size): after an interruption
+    the same command takes it up from there and ends with the same weights.
     """
     torch.set_num_threads(threads)
     given = {"epochs": epochs, "seed": seed}
@@ -183,25 +210,34 @@ def train(  # noqa: PLR0913 - one parameter an option
     config, options = wanted.configs(state)
     tables = TrainingTables(events, samples, state, parse_days(exclude_days or ""))
     plan = TrainingPlan(config, options, join_processes(device), out)
-    try:
+    with interruptible(out):
         found = train_seeds(plan, read_training_data(tables), seeds)
         leave_processes()
         if found:
             _finish(found, out)
-    except KeyboardInterrupt:
-        if leads():
-            Console(stderr=True).print(_way_on(out))
-        raise SystemExit(_INTERRUPTED) from None
 
 
-def _way_on(out: Path) -> str:
-    """Say what an interrupted training left, and what to do next."""
-    if state_path(out).exists() or any(state_path(one).exists() for one in out.glob("seed-*")):
-        return "interrupted: the same command takes the training up where its state was kept last"
-    said = "interrupted, and no state of a training is kept: the same command begins anew"
-    if (out / MANIFEST).exists():
-        said += f"; the bundle in {out} is whole, `uic evaluate --bundle {out}` scores it"
-    return said
+def below_counting(own: float, counted: float, manifest: dict[str, Any]) -> str:
+    """Say what to try first when counting clicks does better than the model; else nothing.
+
+    Args:
+        own: AUC of the model.
+        counted: AUC of the count baseline.
+        manifest: Of the model's bundle.
+    """
+    if not own < counted:
+        return ""
+    record = manifest["trained_on"]
+    auc = [figures["auc"] for figures in manifest["metrics"]["epochs"]]
+    if 2 * record["n_samples_without_history"] > record["n_samples"]:
+        advice = "most samples have no earlier event of their user: give events of an earlier time"
+    elif len(auc) == record["options"]["epochs"] and auc[-1] == max(auc):
+        advice = "validation was best in the last epoch: raise --epochs"
+    elif not manifest["config"]["user_dim"]:
+        advice = "counting knows each user's own click rate: try --set user_dim=16 first"
+    else:
+        advice = "try --set row_decay=0.5 first, which fits single ids less, then --model din"
+    return f"the AUC {own:.4f} is below that of counting clicks, {counted:.4f}: {advice}"
 
 
 def _finish(found: list[tuple[Bundle, Evaluation]], out: Path) -> None:
@@ -223,4 +259,8 @@ def _finish(found: list[tuple[Bundle, Evaluation]], out: Path) -> None:
         )
         write_report(evaluation, {name: about[name] for name in ("events", "samples")}, out)
     console.print(table_of(evaluation))
+    counted = evaluation.count_baseline
+    if counted is not None:
+        hint = below_counting(evaluation.figures["auc"], counted["auc"], bundle.manifest)
+        console.print(hint, end="\n" if hint else "")
     console.print(f"bundle {bundle.fingerprint} written to {out}")

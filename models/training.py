@@ -30,21 +30,20 @@ from torch import Tensor, nn
 from interest_center.core.protocols import MemoryUpdater
 from models.averaging import MovingAverage, settle, table_names
 from models.ctr_config import CtrConfig
-from models.ctr_metrics import metrics_of
-from models.ctr_model import CtrModel, weights_of
-from models.prediction import predict
+from models.ctr_model import CtrModel
+from models.embedding_rows import Hiding
 from models.processes import in_parallel, n_processes, own_rank, own_share, told_by_leader
-from models.registry import load_class, memory_model
-from models.request_batches import Hiding, RequestTensors
+from models.request_batches import RequestTensors
 from models.row_counts import row_counts
 from models.row_optimiser import RowDecay
 from models.sample_weights import sample_weights
 from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
-from models.training_memory import MemoryWalker
+from models.training_memory import MemoryWalker, updater_of
 from models.training_options import Position, Progress, TrainingOptions
 from models.training_order import Grouping, epoch_parts
 from models.training_step import Batch, LossModule, Renumbering, Shares, TablesInTraining
+from models.validation import figures_of, refuse_unusable
 from models.vocabulary import Vocabulary
 from models.walks import MemoryWalk
 
@@ -67,16 +66,6 @@ class Trained:
     updater: MemoryUpdater | None
     epochs: list[dict[str, float]] = field(default_factory=list)
     best: int = 0
-
-
-def updater_of(model: CtrModel, vocabulary: Vocabulary) -> MemoryUpdater | None:
-    """Return the scan with the weights of a model in training."""
-    if model.config.memory is None:
-        return None
-    found = memory_model(model.config.memory)
-    sizes = load_class(found.config).from_dict(model.config.memory_config)
-    updater: MemoryUpdater = load_class(found.updater)(sizes, vocabulary, weights_of(model))
-    return updater
 
 
 class Trainer:
@@ -146,13 +135,14 @@ class Trainer:
     def train(self, progress: Progress | None = None) -> Trained:
         """Train until validation no longer improves; keep the best epoch."""
         progress = progress or Progress()
-        at = self.position
+        at, options = self.position, self.options
         while not self._is_over():
             self._epoch(progress)
             figures = {
                 "train_log_loss": at.losses[0] / max(at.losses[1], 1),
                 **self.validate(progress.on_validated),
             }
+            refuse_unusable(figures, at.epoch, options)
             at.epochs.append(figures)
             if not self.best or figures["auc"] > at.epochs[at.best]["auc"]:
                 at.best = at.epoch
@@ -183,16 +173,10 @@ class Trainer:
         for optimiser in self.tables.optimisers:
             optimiser.catch_up(self.position.step)
         settle(self.averaged, self.tensors, self._recent)
-        return told_by_leader(lambda: self._scored(on_requests))
-
-    def _scored(self, on_requests: Callable[[int], None] | None) -> dict[str, Any]:
-        updater = updater_of(self.averaged, self.vocabulary)
-        index, probabilities = predict(
-            self.averaged, self.tensors, self.validation_requests, updater, on_requests
+        requests = self.validation_requests
+        return told_by_leader(
+            lambda: figures_of(self.averaged, self.tensors, requests, on_requests)
         )
-        requests = self.data.requests
-        owner = np.repeat(np.arange(len(requests.users)), np.diff(requests.starts))
-        return dict(metrics_of(requests.labels[index], probabilities, requests.users[owner[index]]))
 
     def _epoch(self, progress: Progress) -> None:
         """Train the parts of the epoch that are left."""
@@ -239,7 +223,8 @@ class Trainer:
             batch = part[first : first + size]
             mine = own_share(np.arange(len(batch)))
             shares = self._shares(batch, mine)
-            if not len(mine):
+            idle = not len(mine)
+            if idle:
                 # More processes than requests: this one takes its step with what counts nothing.
                 mine = np.zeros(1, np.int64)
             memory = None
@@ -247,7 +232,7 @@ class Trainer:
                 hiding = self._hiding(1)
                 memory = self._walker.walk(batch[mine], rows, place[first + mine], hiding)
             loss, n_samples = self._step(batch[mine], memory, shares)
-            yield loss, n_samples, len(batch)
+            yield loss, 0 if idle else n_samples, len(batch)
 
     def _shares(self, batch: Ints, mine: Ints) -> Shares:
         """Return what this process's part of a batch counts for."""
@@ -267,7 +252,7 @@ class Trainer:
         hiding = self._hiding(0)
         requests, labels = self.tensors.batch(chosen, hiding, walks=True)
         if self.model.reader.wants_negatives:
-            requests = self.tensors.with_negatives(requests, hiding.rng)
+            requests = self.tensors.with_negatives(requests, hiding)
         kept = torch.from_numpy(hiding.rng.random(len(chosen)) >= self.options.memory_dropout)
         weights = self._weights[chosen].repeat_interleave(requests.candidate_mask.sum(1))
         batch = Batch(requests, labels, weights, memory, kept, shares)

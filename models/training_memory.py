@@ -5,10 +5,14 @@ import torch
 from numpy.typing import NDArray
 
 from interest_center.core.protocols import MemoryUpdater
+from models.ctr_model import CtrModel, weights_of
+from models.embedding_rows import Hiding
 from models.memory_states import memories_at
-from models.request_batches import Hiding, RequestTensors
+from models.registry import load_class, memory_model
+from models.request_batches import RequestTensors
 from models.samples import Ints
 from models.training_options import Progress
+from models.vocabulary import Vocabulary
 from models.walks import MemoryWalk, Walks
 
 
@@ -73,3 +77,13 @@ class MemoryWalker:
             torch.from_numpy(walks.group),
             torch.from_numpy(walks.seen),
         )
+
+
+def updater_of(model: CtrModel, vocabulary: Vocabulary) -> MemoryUpdater | None:
+    """Return the scan with the weights of a model in training."""
+    if model.config.memory is None:
+        return None
+    found = memory_model(model.config.memory)
+    sizes = load_class(found.config).from_dict(model.config.memory_config)
+    updater: MemoryUpdater = load_class(found.updater)(sizes, vocabulary, weights_of(model))
+    return updater

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-_Count = Annotated[int, Meta(ge=1)]
-_Rate = Annotated[float, Meta(ge=0)]
-_Share = Annotated[float, Meta(ge=0, le=1)]
+from models.value_ranges import Count, Rate, Share
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class TrainingOptions:
         user_decay: Decay of the rows of users.
         row_regulariser: Rate of the mini-batch aware regulariser of the DIN paper.
         half_life_days: Age, before the last training sample, at which a sample counts half of what
-            it may lose; 0: all count alike. What is asked of a model lies after its training.
-        oldest_weight: What the oldest samples still count, beside 1 for the newest.
+            it may lose, see ``sample_weights``; 0: all count alike. What is asked of a model lies
+            after its training.
         average_over: Steps that the kept weights are averaged over (exponentially).
         window: Reach of a gradient in a memory, in events; at most twice as far.
         requests_at_once: Requests of a step of the optimiser, in each process of a ``torchrun``.
@@ -32,30 +30,29 @@ class TrainingOptions:
             whole users; at its beginning memories are scanned anew, at its end a training can be
             left and taken up again.
         memory_dropout: Share of requests trained without their memory.
-        unknown_share: Share of items and users trained as unknown, see ``request_batches.Hiding``.
+        unknown_share: Share of items and users trained as unknown, see ``embedding_rows.Hiding``.
         memory_penalty: Weight of the memory's own regulariser; None: the memory's default.
         patience: Epochs without a better validation AUC before the end.
         validation_requests: At most this many are scored after an epoch.
         seed: Of weights, order and dropout.
     """
 
-    epochs: _Count = 6
-    learning_rate: _Rate = 3e-3
-    decay: _Rate = 0.7
-    row_decay: _Rate = 0.01
-    user_decay: _Rate = 0.1
-    row_regulariser: _Rate = 0.0
-    half_life_days: _Rate = 0.0
-    oldest_weight: _Share = 0.2
-    average_over: _Count = 100
-    window: _Count = 20
-    requests_at_once: _Count = 128
-    part_size: _Count = 65_536
-    memory_dropout: _Share = 0.15
-    unknown_share: _Share = 0.1
-    memory_penalty: _Rate | None = None
-    patience: _Count = 2
-    validation_requests: _Count = 10_000
+    epochs: Count = 6
+    learning_rate: Rate = 3e-3
+    decay: Rate = 0.7
+    row_decay: Rate = 0.01
+    user_decay: Rate = 0.1
+    row_regulariser: Rate = 0.0
+    half_life_days: Rate = 0.0
+    average_over: Count = 100
+    window: Count = 20
+    requests_at_once: Count = 128
+    part_size: Count = 65_536
+    memory_dropout: Share = 0.15
+    unknown_share: Share = 0.1
+    memory_penalty: Rate | None = None
+    patience: Count = 2
+    validation_requests: Count = 10_000
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
 
 

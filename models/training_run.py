@@ -30,6 +30,8 @@ from models.training_vocabulary import make_vocabulary
 
 LOGS = "logs"
 _STEPS_BETWEEN_LOSSES = 20
+#: Writing states within an epoch may take one part in so many of the time.
+_TIMES_OF_WRITING = 20
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class TrainingPlan:
         options: How to train.
         device: ``cpu``, ``cuda``, ...
         directory: Of the bundle.
-        seconds_between_states: A state to take the training up from is written after the first
-            part of an epoch that ends so long after the one before.
+        seconds_between_states: A state to take the training up from is written after each epoch,
+            and within one at the latest after the first part that ends so long after the state
+            before; earlier where writing takes little of the time.
     """
 
     config: CtrConfig
@@ -86,9 +89,15 @@ def _tell(plan: TrainingPlan, trainer: Trainer, data: TrainingData, console: Con
         f"{len(joined.ring.starts) - 1:,} users, {len(joined.ring.items):,} behaviors, "
         f"{len(trainer.vocabulary.items):,} items"
     )
+    without, n_samples = counts["n_samples_without_history"], counts["n_samples"]
     console.print(
-        f"{counts['n_samples_without_history']:,} of all {counts['n_samples']:,} samples have no "
-        f"event of their user before them; events left out: {counts['n_duplicate_events']:,} with "
+        (
+            f"{without:,} of the {n_samples:,} samples of all splits have no earlier event of "
+            "their user, so no history"
+            if without
+            else f"each of the {n_samples:,} samples of all splits has an earlier event of its user"
+        )
+        + f"; events left out: {counts['n_duplicate_events']:,} with "
         f"an id seen before, {counts['n_late_events']:,} late"
     )
     if counts["n_excluded"]:
@@ -103,7 +112,8 @@ class _Reporter:
     ) -> None:
         self._plan, self._trainer, self._bar, self._identity = plan, trainer, bar, identity
         self._log = TrainingLog(plan.directory / LOGS, trainer.position.step + 1)
-        self._kept_at = time.monotonic()
+        self._kept_at, self._seconds_to_keep = time.monotonic(), 0.0
+        self._kept_step = trainer.position.step
 
     def progress(self) -> Progress:
         """Return what the training is to call."""
@@ -145,13 +155,26 @@ class _Reporter:
         for name in ("auc", "gauc", "log_loss"):
             self._log.add(f"validation/{name}", figures[name], self._trainer.position.step)
 
+    def tell_lost(self) -> None:
+        """Say which steps an interrupted training has made in vain."""
+        n_lost = self._trainer.position.step - self._kept_step
+        if n_lost:
+            self._bar.console.print(
+                f"the state that is kept is that of step {self._kept_step:,}: "
+                f"{n_lost:,} later steps are lost"
+            )
+
     def _keep(self) -> None:
-        """Write the state if the last one is old."""
-        if time.monotonic() - self._kept_at >= self._plan.seconds_between_states:
-            # What is logged of the steps that the state holds is not logged again.
-            self._log.flush()
-            save_training(self._trainer, self._plan.directory, self._identity)
-            self._kept_at = time.monotonic()
+        """Write the state of a finished epoch, that of a part if the last one is old enough."""
+        began = time.monotonic()
+        wait = min(self._plan.seconds_between_states, _TIMES_OF_WRITING * self._seconds_to_keep)
+        if self._trainer.position.part and began - self._kept_at < wait:
+            return
+        # What is logged of the steps that the state holds is not logged again.
+        self._log.flush()
+        save_training(self._trainer, self._plan.directory, self._identity)
+        self._kept_at, self._kept_step = time.monotonic(), self._trainer.position.step
+        self._seconds_to_keep = self._kept_at - began
 
 
 def _train(
@@ -160,13 +183,29 @@ def _train(
     """Train with progress bars and logs; return the result and its seconds."""
     began = time.perf_counter()
     with make_progress() as bar, closing(_Reporter(plan, trainer, bar, identity)) as reporter:
-        trained = trainer.train(reporter.progress())
+        try:
+            trained = trainer.train(reporter.progress())
+        except KeyboardInterrupt:
+            reporter.tell_lost()
+            raise
         # Training may stop before its last epoch: what was done is then all there was to do.
         for task in bar.tasks:
             bar.update(task.id, total=task.completed)
     seconds = time.perf_counter() - began
     console.print(f"kept epoch {trained.best + 1} of {len(trained.epochs)}, {seconds:.0f} s")
     return trained, seconds
+
+
+def tell_replaced(directory: Path, console: Console) -> None:
+    """Say that a bundle is there and will be replaced."""
+    try:
+        there = read_manifest(directory)
+    except BundleError:
+        return
+    console.print(
+        f"{directory} holds the finished bundle {there.fingerprint} ({there.name}): it is replaced "
+        "when this training is over; another --out keeps it"
+    )
 
 
 def _check_writable(directory: Path) -> None:
@@ -186,6 +225,7 @@ def train_bundle(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
     """
     console = Console(stderr=True, quiet=not leads())
     told_by_leader(lambda: _check_writable(plan.directory))
+    tell_replaced(plan.directory, console)
     vocabulary = make_vocabulary(data.joined, plan.config, data.prices)
     trainer = Trainer(data.joined, vocabulary, plan.config, plan.options, plan.device)
     _tell(plan, trainer, data, console)

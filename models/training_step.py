@@ -2,8 +2,9 @@
 
 Run by several processes (``torchrun``), each takes its share of a batch. Dense gradients are
 averaged by ``DistributedDataParallel``, those of rows by gathering rows and gradients of all;
-``Shares`` make that average the gradient of the whole batch. What a layer measures over a batch
-(the statistics of Dice) is measured over a process's own share.
+``Shares`` make that average the gradient of the whole batch's click loss. What else is measured
+over a batch (the statistics of Dice, the real steps of an auxiliary loss) is measured over a
+process's own share.
 """
 
 from typing import Any, NamedTuple, Self
@@ -51,7 +52,7 @@ class Losses(NamedTuple):
     """What a step minimises, and what it tells."""
 
     total: Tensor
-    click: Tensor  # binary cross entropy of the clicks
+    click: Tensor  # binary cross entropy of the clicks, each counted alike
     state: Any  # memory state that each request read, detached; None without a memory
 
 
@@ -76,10 +77,10 @@ class LossModule(nn.Module):
             state = walk_memory(model.memory, walk, model.embed(walk.items, walk.categories))
             present = batch.kept & (state.n_events > 0)
         scored = model(batch.requests, state, present)
-        click = nn.functional.binary_cross_entropy_with_logits(
-            scored.logits, batch.labels, batch.weights
+        of_each = nn.functional.binary_cross_entropy_with_logits(
+            scored.logits, batch.labels, reduction="none"
         )
-        total = batch.shares.candidates * click
+        total = batch.shares.candidates * (batch.weights * of_each).mean()
         if scored.loss is not None:
             total = total + batch.shares.requests * scored.loss
         if state is not None:
@@ -88,7 +89,7 @@ class LossModule(nn.Module):
                 rate = model.memory.default_penalty
             total = total + batch.shares.requests * model.memory.regulariser(state, rate)
             state = type(state)(*(column.detach() for column in state))
-        return Losses(total, click.detach(), state)
+        return Losses(total, of_each.detach().mean(), state)
 
 
 class TablesInTraining:

@@ -44,6 +44,7 @@ class TrainingData:
         samples: The sample table, without the samples of excluded days.
         counts: How many rows of what there are.
         prices: Items and their prices, None when the tables have none.
+        days_without_samples: Excluded days on which no training sample falls.
     """
 
     tables: TrainingTables
@@ -51,6 +52,7 @@ class TrainingData:
     samples: Samples
     counts: dict[str, int]
     prices: Prices | None
+    days_without_samples: DaySpans = ()
 
     @property
     def files(self) -> dict[str, str]:
@@ -92,7 +94,10 @@ def read_training_data(tables: TrainingTables) -> TrainingData:
             )
         if len(np.unique(labels)) < 2:
             raise ConfigurationError(
-                f"split {name} of {tables.samples} needs samples with and without a click"
+                f"split {name} of {tables.samples} needs samples with and without a click, it has "
+                f"{len(labels):,} samples, {labels.sum():,} of them clicks",
+                hint="`uic sample` draws samples without a click where a log has none; see the "
+                "columns label and split",
             )
     events = read_events(tables.events, tables.state)
     data = point_in_time(events, samples, tables.state)
@@ -110,7 +115,14 @@ def read_training_data(tables: TrainingTables) -> TrainingData:
         "n_excluded": len(everything.labels) - len(samples.labels),
         "n_samples_without_history": data.n_samples_without_history,
     }
-    return TrainingData(tables, data, samples, counts, _prices(events, samples))
+    prices = _prices(events, samples)
+    return TrainingData(tables, data, samples, counts, prices, _untouched(everything, tables))
+
+
+def _untouched(samples: Samples, tables: TrainingTables) -> DaySpans:
+    """Return the excluded days that no training sample falls on."""
+    times = samples.times_ms[samples.splits == TRAIN]
+    return tuple(span for span in tables.excluded if not falls_on(times, (span,)).any())
 
 
 def _without(samples: Samples, tables: TrainingTables) -> Samples:

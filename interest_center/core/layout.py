@@ -53,7 +53,10 @@ class StateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field in ("behavior_types", "subsequence_types", "memory_types"):
             unknown = sorted(set(getattr(self, field)) - set(self.event_types))
             if unknown:
-                raise ConfigurationError(f"{field} holds unknown event types {unknown}")
+                raise ConfigurationError(
+                    f"{field} holds unknown event types {unknown}",
+                    hint=f"event_types names all types: give {field} beside it, of these types",
+                )
         for field in ("n_behaviors", "n_event_ids", "n_subsequences", "n_subsequence_behaviors"):
             if not 1 <= getattr(self, field) <= 65_535:
                 raise ConfigurationError(f"{field} must be between 1 and 65535")
@@ -93,4 +96,7 @@ def load_state_config(path: Path | None) -> StateConfig:
     except OSError as error:
         raise ConfigurationError(f"cannot read the state configuration {path}: {error}") from error
     except msgspec.MsgspecError as error:
-        raise ConfigurationError(f"state configuration {path}: {error}") from error
+        raise ConfigurationError(
+            f"state configuration {path}: {error}",
+            hint="one JSON object of " + ", ".join(StateConfig.__struct_fields__),
+        ) from error

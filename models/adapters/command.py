@@ -44,7 +44,14 @@ def _in_and_out(command: Any) -> Any:
     return data(out(command))
 
 
-EXAMPLE = """\b
+EPILOG = """\b
+Files that the directory --data holds:
+  movielens  ratings_rebuilt.csv.gz, movies.dat
+  ebnerd     impressions.csv.gz, history.csv.gz
+  amazon     stream.csv.gz or stream.csv
+  taobao     UserBehavior.csv or UserBehavior.csv.gz
+
+\b
 Example:
   uic convert movielens --data ml-1m --out tables
   uic train --events tables/events.parquet --samples tables/samples.parquet \\
@@ -52,7 +59,7 @@ Example:
 """
 
 
-@click.group("convert", epilog=EXAMPLE)
+@click.group("convert", epilog=EPILOG)
 def convert() -> None:
     """Turn a public log into the tables of events and samples that `uic train` reads.
 
@@ -66,6 +73,7 @@ def convert() -> None:
 def movielens(data: Path, out: Path, without_types: bool) -> None:
     """MovieLens-1M in the split of ReChorus 2.0: ratings in time order, label = rating >= 4.
 
+    Needs ratings_rebuilt.csv.gz (columns user, item, rating, timestamp, split) and movies.dat.
     Every rating is an event, its type says the rating (rate1 to rate5). The column order, the row
     number of the rating, decides among ratings of the same second.
     """

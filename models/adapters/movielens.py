@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from interest_center.core.errors import ConfigurationError
+from interest_center.core.events import EARLIEST_TIME_MS, LATEST_TIME_MS
 from interest_center.core.layout import StateConfig
 from models.adapters.converted import Converted
 from models.adapters.raw_files import check_columns, check_filled, find_file, read_texts, typed
@@ -27,6 +28,9 @@ _SPLITS = {"train": "train", "val": "validation", "test": "test", UNUSED: UNUSED
 _TYPES = ("rate1", "rate2", "rate3", "rate4", "rate5")
 _ONE_TYPE = ("rate",)
 _LIKED_FROM = 4
+#: Seconds that the event contract knows.
+_TIMES = (EARLIEST_TIME_MS // 1000, LATEST_TIME_MS // 1000)
+_ID_DIGITS = 19
 #: No rating is late: a user of MovieLens may rate on after years. Not of the paper.
 _LATE_AFTER_MS = 10 * 365 * DAY_MS
 
@@ -80,6 +84,7 @@ def _ratings(directory: Path) -> pl.DataFrame:
     columns = ("user", "item", "rating", "timestamp", "split")
     check_columns(path, frame, columns, "MovieLens")
     rating = pl.col("rating").cast(pl.Int8, strict=False)
+    time = pl.col("timestamp").cast(pl.Int64, strict=False)
     made = typed(
         path,
         frame,
@@ -87,7 +92,7 @@ def _ratings(directory: Path) -> pl.DataFrame:
             "user": pl.col("user").cast(pl.Int64, strict=False),
             "item": pl.col("item").cast(pl.Int64, strict=False),
             "rating": pl.when(rating.is_between(1, len(_TYPES))).then(rating),
-            "timestamp": pl.col("timestamp").cast(pl.Int64, strict=False),
+            "timestamp": pl.when(time.is_between(*_TIMES)).then(time),
             "split": pl.col("split").replace_strict(_SPLITS, default=None),
         },
     )
@@ -102,6 +107,11 @@ def _ratings(directory: Path) -> pl.DataFrame:
     )
 
 
+def _is_id(text: str) -> bool:
+    # Other digits than 0 to 9 and numbers beyond 64 bits are no ids of this log.
+    return text.isascii() and text.isdigit() and len(text) < _ID_DIGITS
+
+
 def _genres(directory: Path) -> pl.DataFrame:
     """Return the genres of each movie as one category id, for example ``Action|Drama``."""
     path = find_file(directory, MOVIES_FILE)
@@ -109,12 +119,13 @@ def _genres(directory: Path) -> pl.DataFrame:
         lines = path.read_text("latin-1").splitlines()
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
-    movies = [line.split("::") for line in lines if line]
-    wrong = [k for k, movie in enumerate(movies, 1) if len(movie) != 3 or not movie[0].isdigit()]
+    numbered = {k: line.split("::") for k, line in enumerate(lines, 1) if line}
+    wrong = [k for k, movie in numbered.items() if len(movie) != 3 or not _is_id(movie[0])]
     if wrong:
         raise ConfigurationError(
             f"line {wrong[0]} of {path} is not id::title::genres", hint="correct this line"
         )
+    movies = numbered.values()
     return pl.DataFrame(
         {
             "item_id": pl.Series([int(movie[0]) for movie in movies], dtype=pl.Int64),

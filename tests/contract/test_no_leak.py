@@ -15,7 +15,8 @@ from models.registry import model_names
 from models.request_batches import RequestTensors
 from models.samples import PointInTime, point_in_time
 from models.tables import TEST, VALIDATION, Events, Samples
-from models.training import Trainer, updater_of
+from models.training import Trainer
+from models.training_memory import updater_of
 from models.training_options import TrainingOptions
 from models.training_vocabulary import make_vocabulary
 

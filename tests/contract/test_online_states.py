@@ -24,7 +24,7 @@ from models.ranker import Ranker
 from models.request_batches import RequestTensors
 from models.samples import PointInTime, point_in_time
 from models.tables import NO_PAGE, TEST, Events, Samples
-from models.training import updater_of
+from models.training_memory import updater_of
 from models.vocabulary import Vocabulary
 
 SEED = 20261125

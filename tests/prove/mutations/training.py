@@ -35,6 +35,20 @@ TRAINING = [
         _UNIT + "test_training.py::test_training_reads_the_memory_that_the_scan_serves",
     ),
     Mutation(
+        "training: what was not done is never presented as unknown",
+        "models/request_batches.py",
+        "rows = hiding.hide(Rows(drawn + 1, categories), known)",
+        "rows = Rows(drawn + 1, categories)",
+        _UNIT + "test_training.py::test_negatives_are_hidden_as_often_as_behaviors",
+    ),
+    Mutation(
+        "training: the compiled unit's first sigmoid has the slope of a tanh",
+        "models/unit_kernels.py",
+        "to[d] *= row[d] * (_ONE - row[d])",
+        "to[d] *= _ONE - row[d] * row[d]",
+        _UNIT + "test_written_gradients.py",
+    ),
+    Mutation(
         "training: walks come in the order of users and times",
         "models/training_order.py",
         "drawn = rng.permutation(walks.shape[1])[walk]",

@@ -1,5 +1,7 @@
 """What a training is told: every wrong name and value is named, and what is given last wins."""
 
+import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.recipe import read_recipe
+from models.registry import READERS, load_class, reader_model
 
 STATE = StateConfig()
 
@@ -20,7 +23,7 @@ def test_a_recipe_sets_model_and_training_and_settings_win(tmp_path: Path) -> No
     recipe = read_recipe(path, None, ["epochs=5", "activation=prelu", "learning_rate=1"])
     config, options = recipe.configs(STATE)
     assert (config.name, config.history_length, config.mlp_hidden) == ("din+mimn", 50, (16, 8))
-    assert config.reader_config == {"hidden": [8, 4]}
+    assert config.reader_config["hidden"] == [8, 4]
     assert config.memory_config["n_slots"] == 6
     assert config.activation == "prelu"
     assert (options.epochs, options.learning_rate) == (5, 1.0)
@@ -63,6 +66,41 @@ def test_widths_of_embeddings_reach_the_memory() -> None:
 def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         read_recipe(None, "din+mimn", [setting]).configs(STATE)
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "said"),
+    [
+        ("din", "reader.hidden=[8,0]", r"at `reader\.hidden\[1\]`"),
+        ("din", "reader.n_ages=-1", r"at `reader\.n_ages`"),
+        ("dien", "reader.auxiliary_weight=-0.1", r"at `reader\.auxiliary_weight`"),
+        ("dmin", "reader.refiner_heads=0", r"at `reader\.refiner_heads`"),
+        ("dei2n", "reader.dropout=1", r"at `reader\.dropout`"),
+        ("dian", "reader.n_heads=0", r"at `reader\.n_heads`"),
+        ("dihn", "reader.intent_rate=-1", r"at `reader\.intent_rate`"),
+        ("sim", "reader.head_dim=0", r"at `reader\.head_dim`"),
+        ("gru4rec", "reader.hidden_dim=0", r"at `reader\.hidden_dim`"),
+        ("din+hpmn", "memory.periods=[0]", r"at `memory\.periods\[0\]`"),
+        ("dien", "learning_rate=Infinity", r"at `learning_rate`"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named(model: str, setting: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        read_recipe(None, model, [setting]).configs(STATE)
+
+
+@pytest.mark.parametrize("model", [name for name in READERS if not READERS[name].recurrent])
+def test_only_a_recurrence_begins_at_shared_events(model: str) -> None:
+    with pytest.raises(ConfigurationError, match="no recurrence"):
+        read_recipe(None, model, ["restart_every=10", "history_length=20"]).configs(STATE)
+
+
+@pytest.mark.parametrize("model", READERS)
+def test_the_values_of_a_reader_do_not_follow_later_defaults(model: str) -> None:
+    config, _ = read_recipe(None, model, []).configs(STATE)
+    kind = load_class(reader_model(model).config)
+    assert set(config.reader_config) == {field.name for field in fields(kind)}
+    assert json.loads(json.dumps(config.reader_config)) == config.reader_config
 
 
 def test_an_unknown_name_is_answered_with_all_there_are() -> None:

@@ -8,7 +8,8 @@ from small_logs import make_small_log
 
 from interest_center.core.layout import StateConfig
 from models.ctr_config import default_config
-from models.request_batches import WITH_CATEGORY, RequestTensors
+from models.embedding_rows import WITH_CATEGORY
+from models.request_batches import RequestTensors
 from models.row_counts import row_counts
 from models.samples import PointInTime, point_in_time
 from models.tables import TRAIN

@@ -27,7 +27,7 @@ def test_without_a_half_life_all_count_alike(data: PointInTime) -> None:
 def test_weights_fall_by_half_of_what_they_may_lose(data: PointInTime) -> None:
     days = np.array([0, 1, 2, 40, 50])
     requests = replace(data.requests, times_ms=days * DAY_MS)
-    options = TrainingOptions(half_life_days=2.0, oldest_weight=0.2)
+    options = TrainingOptions(half_life_days=2.0)
     # The last one is not trained on: it is younger than all training, and counts as the newest.
     weights = sample_weights(replace(data, requests=requests), np.arange(4), options)
     assert weights[:4].mean() == pytest.approx(1.0)

@@ -109,3 +109,22 @@ def test_help_teaches_the_policies() -> None:
     text = CliRunner().invoke(sample, ["--help"]).output
     for word in ("uniform", "popularity", "category", "uic train", "--per-positive"):
         assert word in text
+
+
+@pytest.mark.parametrize("days", ["inf", "nan", "-1", "0", "many", "1e300"])
+@pytest.mark.parametrize("option", ["--test-days", "--validation-days"])
+def test_what_is_no_number_of_days_is_refused(
+    log: Path, tmp_path: Path, option: str, days: str
+) -> None:
+    result = run(log, tmp_path / "s.csv", f"{option}={days}")
+    assert result.exit_code == 2
+    assert f"'{option}': '{days}' is not a number of days, such as 1 or 0.5" in result.stderr
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_columns_that_are_not_read_are_named(log: Path, tmp_path: Path) -> None:
+    events = tmp_path / "e.csv"
+    pl.read_parquet(log).with_columns(foo=1).write_csv(events)
+    result = run(events, tmp_path / "s.csv", "--test-days", "0.5")
+    assert result.exit_code == 0
+    assert f"columns of {events} not read: foo\n" in result.stderr

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from interest_center.core.errors import ConfigurationError
 from models.self_attention import SelfAttention
 
 DIM, HEADS, LENGTH = 8, 2, 6
@@ -84,5 +85,5 @@ def test_dropout_is_of_what_is_added_and_in_training_only() -> None:
 
 
 def test_heads_share_the_width() -> None:
-    with pytest.raises(ValueError, match="3 heads"):
+    with pytest.raises(ConfigurationError, match="3 heads"):
         SelfAttention(8, 3)

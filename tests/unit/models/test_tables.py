@@ -8,7 +8,7 @@ import pytest
 
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.ids import encode_id
-from interest_center.core.layout import StateConfig
+from interest_center.core.layout import StateConfig, load_state_config
 from models.columns import encode_ids
 from models.tables import NO_PAGE, read_events, read_samples
 
@@ -217,6 +217,55 @@ def test_wrong_samples_are_refused_with_the_reason(
     )
     with pytest.raises(ConfigurationError, match=message):
         read_samples(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said", "way_out"),
+    [
+        ("time_ms", [NOW_MS, "2026-01-01"], "it holds '2026-01-01' in row 2", "milliseconds"),
+        ("time_ms", [NOW_MS, 7], "in row 2 holds 7, expected", "seconds times 1000"),
+        ("label", [1, "yes"], "it holds 'yes' in row 2", "1 for a click and 0 for none"),
+        ("label", [1, 2], "in row 2 holds 2, expected 0 to 1", "1 for a click"),
+        ("page", [1, "2nd"], "it holds '2nd' in row 2", "empty where there is none"),
+        ("page", [1, 2**40], "in row 2 holds 1099511627776", "empty where there is none"),
+        ("order", [1, "b"], "it holds 'b' in row 2", "in every row"),
+        ("price", [9.5, "$9"], "it holds '$9' in row 2", "such as 9.5"),
+        ("price", [9.5, -9.5], "not between 0 and 1e+12: -9.5 in row 2", "correct it"),
+        ("split", ["train", "later"], "['later'], the first in row 2", "dev, test"),
+        ("user_id", ["u", None], "is empty in 1 of 2 rows, the first is row 2", "fill it in"),
+        ("item_id", ["a", "12.0"], "1 ids like 12.0, the first in row 2", "integers"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_row_and_a_way_out(
+    tmp_path: Path, column: str, values: list[object], said: str, way_out: str
+) -> None:
+    texts = [None if value is None else str(value) for value in values]
+    path = write(SAMPLES.with_columns(pl.Series(column, texts)), tmp_path / "s.csv")
+    with pytest.raises(ConfigurationError) as refused:
+        read_samples(path)
+    assert f"column {column} of {path}" in refused.value.message
+    assert said in refused.value.message
+    assert way_out in refused.value.hint
+
+
+def test_numbers_beyond_64_bits_are_refused(tmp_path: Path) -> None:
+    table = SAMPLES.with_columns(pl.Series("order", [1, 2**64 - 1], dtype=pl.UInt64))
+    with pytest.raises(ConfigurationError, match=r"order .* whole numbers: it holds 184467440737"):
+        read_samples(write(table, tmp_path / "s.parquet"))
+
+
+def test_unknown_event_types_are_answered_with_rules_that_know_them(tmp_path: Path) -> None:
+    path = write(changed(EVENTS, "event_type", ["click", "open", "zap"]), tmp_path / "e.csv")
+    with pytest.raises(
+        ConfigurationError, match=r"\['open', 'zap'\], the first in row 2"
+    ) as refused:
+        read_events(path, StateConfig())
+    assert "known: click, view, cart" in refused.value.hint
+    example = refused.value.hint[refused.value.hint.index("{") :]
+    rules = tmp_path / "rules.json"
+    rules.write_text(example)
+    assert load_state_config(rules).memory_types == ("click", "open", "zap")
+    read_events(path, load_state_config(rules))
 
 
 def test_a_missing_column_is_named_with_all_that_are_needed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from models.bundle import load_bundle
 from models.ctr_config import default_config
 from models.evaluate import evaluate
 from models.simulate import simulate_walk
-from models.train import _bundle_of_seed, train
+from models.train import _bundle_of_seed, below_counting, train
 from models.training import Trainer
 from models.training_options import TrainingOptions
 from models.training_run import LOGS, TrainingPlan, _train
@@ -140,11 +140,12 @@ def test_a_log_goes_on_where_the_state_was_kept(tables: TrainingTables, tmp_path
         return trainer
 
     one = train_epochs(1, None)
-    save_training(one, tmp_path, {})
+    left = tmp_path / "left"
+    save_training(one, left, {})
     before = scalars_in(tmp_path / LOGS)
     assert before["validation/auc"][-1][0] == one.position.step
-    train_epochs(3, tmp_path)
-    two = train_epochs(2, tmp_path)
+    train_epochs(3, left)
+    two = train_epochs(2, left)
     shown = scalars_in(tmp_path / LOGS)
     for tag, points in before.items():
         assert shown[tag][: len(points)] == points
@@ -191,3 +192,88 @@ def test_bars_are_full_when_training_stops_early(
     done = {verb: int(count) for verb, count, _ in bars}
     assert done["trained"] == len(trainer.train_requests) * len(trained.epochs)
     assert done["validated"] == len(trainer.validation_requests) * len(trained.epochs)
+
+
+def test_training_says_where_the_split_came_from_and_what_it_does_not_read(
+    tables: TrainingTables, tmp_path: Path
+) -> None:
+    odd = replace(tables, samples=tmp_path / "samples.csv")
+    pl.read_parquet(tables.samples).drop("split").with_columns(foo=1).write_csv(odd.samples)
+    result = run_train(odd, tmp_path / "bundle", "--exclude-days", "2020-01-01")
+    assert result.exit_code == 0, result.output
+    assert f"columns of {odd.samples} not read: foo\n" in result.stderr
+    assert f"split by time: {odd.samples} has no column split\n" in result.stderr
+    assert "excluded days without a training sample: 2020-01-01; " in result.stderr
+    result = run_evaluate(odd, tmp_path / "bundle", "--json")
+    assert f"columns of {odd.samples} not read: foo\n" in result.stderr
+    assert json.loads(result.stdout)["auc"] > 0
+
+
+def test_a_finished_bundle_is_not_replaced_silently(tables: TrainingTables, tmp_path: Path) -> None:
+    assert "holds the finished bundle" not in run_train(tables, tmp_path).stderr
+    there = load_bundle(tmp_path).fingerprint
+    said = " ".join(run_train(tables, tmp_path, "--seed", "1").stderr.split())
+    assert f"holds the finished bundle {there} (din): it is replaced" in said
+    assert said.index("it is replaced") < said.index("epoch 1")
+    said = " ".join(run_train(tables, tmp_path, "--seeds", "2").stderr.split())
+    assert said.count("holds the finished bundle") == 1
+
+
+def test_why_there_are_no_intervals_is_said(tables: TrainingTables, tmp_path: Path) -> None:
+    samples = pl.read_parquet(tables.samples)
+    few = replace(tables, samples=tmp_path / "samples.parquet")
+    some = samples["user_id"].unique().sort()[:8]
+    samples.filter(pl.col("user_id").is_in(some.implode())).write_parquet(few.samples)
+    why = "No interval (-) where the samples are of fewer than 10 users."
+    assert why in " ".join(run_train(few, tmp_path / "few").stdout.split())
+    assert why not in " ".join(run_train(tables, tmp_path / "all").stdout.split())
+
+
+def test_below_the_count_baseline_it_is_said_what_to_try(
+    tables: TrainingTables, tmp_path: Path
+) -> None:
+    # One step of next to nothing: the model has learnt nothing yet.
+    poor = ["--set", "learning_rate=1e-9", "--set", "requests_at_once=100000"]
+    said = " ".join(run_train(tables, tmp_path, *poor).stdout.split())
+    assert "is below that of counting clicks" in said
+    assert "raise --epochs" in said
+    bundle = load_bundle(tmp_path)
+    report = json.loads((tmp_path / "evaluation-test.json").read_text())
+    assert report["auc"] < report["count_baseline"]["auc"]
+    record = bundle.manifest["trained_on"]
+    assert record["options"]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"n_samples_without_history": 60}, "give events of an earlier time"),
+        ({}, "raise --epochs"),
+        ({"epochs": 3}, "--set user_dim=16"),
+        ({"epochs": 3, "user_dim": 8}, "--set row_decay=0.5"),
+    ],
+)
+def test_the_advice_follows_from_the_training(changes: dict[str, int], advice: str) -> None:
+    manifest = {
+        "trained_on": {
+            "n_samples": 100,
+            "n_samples_without_history": changes.get("n_samples_without_history", 0),
+            "options": {"epochs": changes.get("epochs", 2)},
+        },
+        "metrics": {"epochs": [{"auc": 0.5}, {"auc": 0.6}]},
+        "config": {"user_dim": changes.get("user_dim", 0)},
+    }
+    said = below_counting(0.55, 0.6, manifest)
+    assert said.startswith("the AUC 0.5500 is below that of counting clicks, 0.6000: ")
+    assert advice in said
+    assert below_counting(0.6, 0.6, manifest) == ""
+    assert below_counting(float("nan"), 0.6, manifest) == ""
+
+
+def test_help_tells_columns_splits_and_defaults() -> None:
+    text = " ".join(CliRunner().invoke(train, ["--help"]).output.split())
+    assert "Required: user_id, item_id, event_type, event_time_ms. Optional: category_id" in text
+    assert "Required: user_id, item_id, time_ms, label. Optional: category_id, split" in text
+    assert "one of train, validation, valid, val, dev, test" in text
+    assert "OUT/seed-N with logs in OUT/seed-N/logs" in text
+    assert "--set seed=N. [default: 0]" in text

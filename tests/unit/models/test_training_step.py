@@ -10,12 +10,13 @@ from small_logs import make_small_log
 
 from interest_center.core.layout import StateConfig
 from models.ctr_config import default_config
+from models.embedding_rows import Hiding
 from models.memory_states import memories_at
 from models.registry import MEMORIES
-from models.request_batches import Hiding
 from models.request_rows import RequestBatch
 from models.samples import point_in_time
-from models.training import Trainer, updater_of
+from models.training import Trainer
+from models.training_memory import updater_of
 from models.training_options import Progress, TrainingOptions
 from models.training_step import Batch, Shares
 from models.training_vocabulary import make_vocabulary
@@ -53,7 +54,7 @@ def make_batch(trainer: Trainer) -> Batch:
     hiding = Hiding(0.2, np.random.default_rng(3))
     requests, labels = trainer.tensors.batch(chosen, hiding, walks=True)
     if trainer.model.reader.wants_negatives:
-        requests = trainer.tensors.with_negatives(requests, hiding.rng)
+        requests = trainer.tensors.with_negatives(requests, hiding)
     memory = None
     if trainer.model.memory is not None:
         memory = walk_of(trainer, chosen)

@@ -73,5 +73,13 @@ def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ConfigurationError):
             load_state_config(path)
+    for text, way_out in (
+        ('{"event_types": ["open"]}', "give behavior_types beside it"),
+        ('{"types": ["open"]}', "one JSON object of event_types, behavior_types,"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigurationError) as refused:
+            load_state_config(path)
+        assert way_out in refused.value.hint
     with pytest.raises(ConfigurationError, match="cannot read"):
         load_state_config(tmp_path / "missing")

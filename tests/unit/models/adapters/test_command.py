@@ -52,3 +52,20 @@ def test_help_names_the_logs() -> None:
         assert name in text
     text = CliRunner().invoke(cli, ["--help"]).output
     assert "sample" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("amazon", ["stream.csv.gz"]),
+        ("ebnerd", ["impressions.csv.gz", "history.csv.gz"]),
+        ("movielens", ["ratings_rebuilt.csv.gz", "movies.dat"]),
+        ("taobao", ["UserBehavior.csv"]),
+    ],
+)
+def test_help_names_the_files_that_each_log_needs(name: str, files: list[str]) -> None:
+    every = CliRunner().invoke(cli, ["convert", "--help"]).output
+    own = CliRunner().invoke(cli, ["convert", name, "--help"]).output
+    for file in files:
+        assert file in every
+        assert file in own

@@ -69,6 +69,9 @@ def test_a_sample_sees_its_past_alone(tmp_path: Path) -> None:
         ("2,11,1,", "2,,1,", "column item of .* is empty in 1 rows, the first is row 5"),
         ("0,val", "0,dev", "column split of .* the first is row 4: 'dev'"),
         ("978300010", "noon", "column timestamp of .* the first is row 3: 'noon'"),
+        ("1,10,5,", "1,x10,5,", "column item of .* the first is row 1: 'x10'"),
+        ("978300010", "978300010000", "column timestamp of .* the first is row 3: '978300010000'"),
+        ("978300010", "-5", "column timestamp of .* the first is row 3: '-5'"),
         ("rating", "stars", "lacks the columns rating of the MovieLens log"),
     ],
 )
@@ -82,6 +85,10 @@ def test_wrong_ratings_are_refused(tmp_path: Path, old: str, new: str, fact: str
 def test_wrong_movies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"line 2 of .*movies\.dat is not id::"):
         convert_movielens(write(tmp_path, movies=MOVIES.replace("11::", "11:")))
+    for no_id in ("\u00b2", "-1", "1" * 20):
+        movies = "\n" + MOVIES.replace("11::", f"{no_id}::")
+        with pytest.raises(ConfigurationError, match=r"line 3 of .*movies\.dat is not id::"):
+            convert_movielens(write(tmp_path, movies=movies))
     (tmp_path / "movies.dat").unlink()
     with pytest.raises(ConfigurationError, match=r"has no movies\.dat"):
         convert_movielens(tmp_path)
