@@ -172,7 +172,13 @@ class _Reporter:
             return
         # What is logged of the steps that the state holds is not logged again.
         self._log.flush()
-        save_training(self._trainer, self._plan.directory, self._identity)
+        try:
+            save_training(self._trainer, self._plan.directory, self._identity)
+        except KeyboardInterrupt:
+            # Ctrl-C often comes when the figures of an epoch are shown: that epoch is finished.
+            save_training(self._trainer, self._plan.directory, self._identity)
+            self._kept_step = self._trainer.position.step
+            raise
         self._kept_at, self._kept_step = time.monotonic(), self._trainer.position.step
         self._seconds_to_keep = self._kept_at - began
 

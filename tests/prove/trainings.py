@@ -21,8 +21,11 @@ from prove.system import UIC, Process, SystemFailedError
 ROOT = Path(__file__).parents[2]
 #: What a result follows from besides data and recipe.
 CODE = ("models", "interest_center/core", "uv.lock")
-#: Tables are hashed by their contents, and reports are not what is measured.
-NOT_OF_RESULTS = ("adapters", "report", "shopper", "simulate")
+#: What makes tables, whose contents are hashed, and what only tells a person something.
+NOT_OF_RESULTS = (
+    *("adapters", "negatives", "sampling", "shopper", "simulate"),
+    *("interruption", "report", "similar_names", "table_notes"),
+)
 JOBS = 2
 POLL_SECONDS = 0.2
 
@@ -183,7 +186,8 @@ class Trainings:
             arguments: Further ones of the command.
         """
         files = sorted(file for file in source.rglob("*") if file.is_file())
-        key = hash_of(name, arguments, content_hash(files), code_hash())
+        code = sorted((ROOT / "models").rglob("*.py"))
+        key = hash_of(name, arguments, content_hash(files), content_hash(code))
         place = self._root / "tables" / f"{name}-{key}"
         if not place.exists():
             rough = place.with_name(place.name + f".{os.getpid()}")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ import pytest
 from models.bundle_files import MANIFEST
 from models.interruption import interruptible
 from models.training_state import state_path
+
+
+@pytest.fixture(autouse=True)
+def _interrupts_as_in_a_terminal() -> Iterator[None]:
+    """A shell lets what it starts in the background ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -92,3 +92,27 @@ def test_what_is_finished_is_kept_at_once(
     assert again.epochs == whole.epochs
     for name, weight in again.model.state_dict().items():
         assert torch.equal(weight, whole.model.state_dict()[name]), name
+
+
+def test_an_interrupt_while_an_epoch_is_kept_does_not_lose_it(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = default_config("din", len(STATE.event_types))
+    options = TrainingOptions(epochs=2, requests_at_once=16)
+    plan = TrainingPlan(config, options, "cpu", tmp_path)
+    given = (data.joined, make_vocabulary(data.joined), config, options)
+    write = training_run.save_training
+    calls = []
+
+    def interrupted(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training_run, "save_training", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _train(plan, Trainer(*given), {}, Console(stderr=True))
+    resumed = Trainer(*given)
+    assert resume_training(resumed, tmp_path, {})
+    assert resumed.position.epoch == 1
