@@ -22,8 +22,8 @@ READERS = [
     Mutation(
         "din: v_U(A) is added to the candidate",
         "models/din.py",
-        "parts.append(parts[0] * candidates)",
-        "parts.append(parts[0] + candidates)",
+        "parts += [part * candidates for part in parts]",
+        "parts += [part + candidates for part in parts]",
         "tests/contract/test_reader_twins.py::test_din_reader_equals_its_twin",
     ),
     Mutation(
