@@ -25,7 +25,8 @@ The extractor starts at an event that many requests share (``CtrConfig.restart_e
 and evolving layer cover the newest ``history_length`` behaviors. An empty history gives zeros.
 
 With a trigger (DIEN+TRA of the DEI2N repository): a second attention and a second evolving layer,
-of the trigger; its final state and the trigger's embedding join, zeros without a trigger.
+of the trigger; its final state and the trigger's embedding join, zeros without a trigger. So does
+the product of that state with the candidate, which is ours.
 """
 
 from dataclasses import dataclass
@@ -170,8 +171,8 @@ class DienReader(Reader):
 
     @property
     def interest_dim(self) -> int:
-        """Width of final state, trigger's final state and embedding, sum and product."""
-        return self.dim * (1 + 2 * (self.trigger_unit is not None) + 2 * self.config.sums)
+        """Width of final state, trigger's final state, embedding and product, sum and product."""
+        return self.dim * (1 + 3 * (self.trigger_unit is not None) + 2 * self.config.sums)
 
     def forward(self, seen: Seen) -> Reading:
         """Read requests; with the loss of eq 6 where there is what was not done."""
@@ -184,6 +185,7 @@ class DienReader(Reader):
             final = self.trigger_evolving(states, attention, walked.real)
             final = final * seen.has_trigger[:, None, None]
             parts += [final.expand_as(candidates), seen.trigger.unsqueeze(1).expand_as(candidates)]
+            parts.append(final * candidates)
         if self.config.sums:
             total = sum_of_newest(seen.behaviors, self.length).unsqueeze(1)
             parts += [total.expand_as(candidates), total * candidates]

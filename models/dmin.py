@@ -24,7 +24,7 @@ An empty history gives zeros.
 
 With a trigger (DMIN+TRA of the DEI2N repository): a second unit of each head attends with the
 trigger; its sums join, zeros without a trigger. The trigger's embedding joins as well, which that
-repository has in DIEN+TRA only.
+repository has in DIEN+TRA only, and the products of its sums with the candidate, which are ours.
 """
 
 from dataclasses import dataclass
@@ -130,9 +130,9 @@ class DminReader(Reader):
 
     @property
     def interest_dim(self) -> int:
-        """Width of sum and product, of the interests, of the trigger and its interests."""
+        """Width of sum, product, interests, and of the trigger, its interests and products."""
         n = self.config.interest_heads
-        return self.dim * (2 + n + self.attends_trigger * (1 + n))
+        return self.dim * (2 + n + self.attends_trigger * (1 + 2 * n))
 
     def forward(self, seen: Seen) -> Reading:
         """Read requests; with the loss of the refined behaviors where there are negatives."""
@@ -149,7 +149,7 @@ class DminReader(Reader):
             if head.trigger_unit is not None:
                 attended = head.trigger_unit(seen.trigger.unsqueeze(1), keys, mask, bias)
                 attended = attended * seen.has_trigger[:, None, None]
-                parts.append(attended.expand_as(candidates))
+                parts += [attended.expand_as(candidates), attended * candidates]
         return Reading(torch.cat(parts, -1), self._auxiliary_loss(seen, refined))
 
     def attention(self, seen: Seen) -> Tensor:

@@ -90,11 +90,11 @@ def evolve(form, states, weights, w):
 
 
 def interest(request, target, w, form, length):
-    """[h'_T, of the trigger and the trigger, sum, product with the candidate] of one candidate.
+    """[h'_T; that of the trigger, the trigger, its h'_T times e_a; sum, sum times e_a] of one e_a.
 
     Args:
         request: ``soft`` behaviors, all of them; ``trigger``, None for none.
-        target: The candidate.
+        target: The candidate e_a.
         w: ``extractor``, ``attention``, ``evolving``, and ``trigger_`` both to attend with it.
         form: Of the second layer.
         length: Newest behaviors that are attended to and summed.
@@ -107,7 +107,8 @@ def interest(request, target, w, form, length):
         if trigger is not None:
             weights = attention(trigger, states, w["trigger_attention"])
             final = evolve(form, states, weights, w["trigger_evolving"])
-        found = [*found, *final, *(trigger or [0.0] * dim)]
+        products = [a * b for a, b in zip(final, target, strict=True)]
+        found = [*found, *final, *(trigger or [0.0] * dim), *products]
     total = [sum(row[i] for row in request["soft"][-length:]) for i in range(dim)]
     return [*found, *total, *(a * b for a, b in zip(total, target, strict=True))]
 

@@ -115,7 +115,8 @@ def interest(rows, candidate, trigger, w, n_refiner, n_interests):
         out += attend(candidate, keys, own["positions"], own["unit"])
         if attends:
             asked = trigger is not None
-            out += attend(trigger, keys, own["positions"], own["trigger"]) if asked else zeros
+            by_trigger = attend(trigger, keys, own["positions"], own["trigger"]) if asked else zeros
+            out += [*by_trigger, *(a * b for a, b in zip(by_trigger, candidate, strict=True))]
     return out
 
 
