@@ -36,7 +36,7 @@ from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
 from models.self_attention import SelfAttention
 from models.time_attention import IntervalTable, Spacing, TimeAwareUnit
 from models.trigger_intent import following, of_trigger
-from models.value_ranges import Count, Dropout
+from models.value_ranges import Count, Dropout, Widths
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Dei2nConfig:
     n_heads: Count = 2
     dropout: Dropout = 0.1
     attention_hidden: tuple[Count, Count] = (36, 16)
-    instant_hidden: tuple[Count, ...] = (72, 36)
-    interaction_hidden: tuple[Count, ...] = (64, 32)
+    instant_hidden: Widths = (72, 36)
+    interaction_hidden: Widths = (64, 32)
     ui2m: bool = True
     tim: bool = True
     il: bool = True

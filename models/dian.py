@@ -31,7 +31,7 @@ from models.layers import masked_softmax, relu_layers, weighted_sums
 from models.reading import Reader, ReaderInputs, Reading, Seen
 from models.self_attention import shared_width
 from models.trigger_intent import category_loss, following, of_trigger
-from models.value_ranges import Count, Rate
+from models.value_ranges import Count, Rate, Widths
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class DianConfig:
     """
 
     n_heads: Count = 4
-    network_hidden: tuple[Count, ...] = (64, 32)
-    intent_hidden: tuple[Count, ...] = (72, 36)
+    network_hidden: Widths = (64, 32)
+    intent_hidden: Widths = (72, 36)
     intent_rate: Rate = 0.1
 
 

@@ -32,7 +32,7 @@ from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
 from models.self_attention import SelfAttention
 from models.time_attention import IntervalTable, Spacing, TimeAwareUnit
 from models.trigger_intent import category_loss, following, of_trigger
-from models.value_ranges import Count, Dropout, Rate
+from models.value_ranges import Count, Dropout, Rate, Widths
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class DihnConfig:
     n_heads: Count = 2
     dropout: Dropout = 0.1
     attention_hidden: tuple[Count, Count] = (36, 16)
-    intent_hidden: tuple[Count, ...] = (72, 36)
+    intent_hidden: Widths = (72, 36)
     intent_rate: Rate = 0.8
 
 

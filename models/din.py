@@ -14,8 +14,9 @@ The first layer is computed by parts: [q, k, q - k, q * k] W = q (Wq + Wd) + k (
 
 Not in the paper: event type and age of a behavior, and whether its item and its category are the
 candidate's own, may enter the first layer as a bias; beside v_U(A) the reader returns its product
-with the candidate, v_U(A) * v_A (published code has that of the plain sum). The paper's mini-batch
-aware regulariser is in ``models/row_optimiser.py``.
+with the candidate, v_U(A) * v_A (the authors' code has it after a dense layer, that of DIEN has the
+product of the plain sum). The paper's mini-batch aware regulariser is in
+``models/row_optimiser.py``.
 """
 
 import math

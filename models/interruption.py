@@ -49,6 +49,9 @@ def _way_on(out: Path) -> str:
     """Say what an interrupted training left, and what to do next."""
     if state_path(out).exists() or any(state_path(one).exists() for one in out.glob("seed-*")):
         return "interrupted: the same command takes the training up where its state was kept last"
+    finished = sorted(one.parent.name for one in out.glob(f"seed-*/{MANIFEST}"))
+    if finished:
+        return f"interrupted: the same command goes on after the finished {', '.join(finished)}"
     said = "interrupted, and no state of a training is kept: the same command begins anew"
     if (out / MANIFEST).exists():
         said += f"; the bundle in {out} is whole, `uic evaluate --bundle {out}` scores it"

@@ -84,7 +84,7 @@ def _parts(config: CtrConfig, nested: Mapping[str, dict[str, Any]]) -> dict[str,
     """Return the configurations of reader and memory with what was set."""
     reader = load_class(reader_model(config.reader).config)
     told = _checked(reader, nested["reader"], _READER)
-    # All values, the defaults too: what a bundle was trained with does not change with them.
+    # The defaults too: what a bundle was trained with does not change with them.
     parts: dict[str, Any] = {
         "reader_config": msgspec.json.decode(msgspec.json.encode(asdict(told)))
     }

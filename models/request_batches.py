@@ -130,7 +130,7 @@ class RequestTensors:
     def with_negatives(self, batch: RequestBatch, hiding: Hiding) -> RequestBatch:
         """Return the batch with a known item drawn beside each behavior, all alike likely.
 
-        As many are presented as unknown as of the behaviors: nothing else tells the two apart.
+        As many are presented as unknown as of the behaviors: that must not tell the two apart.
         """
         known = self.vocabulary
         if not len(known.items):

@@ -64,6 +64,6 @@ def _other_form(path: Path) -> str:
 def _other_separator(columns: Sequence[str]) -> str:
     """Say which separator a CSV seems to have if it is not the comma."""
     for separator, name in _OTHER_SEPARATORS.items():
-        if separator in columns[0]:
+        if any(separator in name for name in columns[:1]):
             return f"its separator seems to be {name}: {_FORM}"
     return ""

@@ -133,8 +133,8 @@ def read_events(path: Path, state: StateConfig) -> Events:
         raise ConfigurationError(
             f"{path} holds unknown event types {unknown[:_TYPES_SHOWN]}{more}, the first in row "
             f"{place + 1} of column event_type",
-            hint=f"known: {', '.join(state.event_types)}; others are named by --state-config FILE, "
-            f"JSON such as {_rules_for(there[:_TYPES_SHOWN])}",
+            hint=f"known: {', '.join(state.event_types)}; others are all named by --state-config "
+            f"FILE, JSON such as {_rules_for(there[:_TYPES_SHOWN])}",
         )
     types = names.replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
     times = table.times_ms("event_time_ms")

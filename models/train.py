@@ -32,6 +32,7 @@ from models.tables import (
 )
 from models.training_options import TrainingOptions
 from models.training_run import TrainingPlan, finished_bundle, tell_replaced, train_bundle
+from models.training_state import remove_state
 from models.training_tables import TrainingData, TrainingTables, read_training_data
 
 _DEFAULT_MODEL = "din+mimn"
@@ -80,6 +81,7 @@ def _bundle_of_seed(plan: TrainingPlan, data: TrainingData) -> Bundle | None:
         Console(stderr=True).print(
             f"seed {plan.options.seed} was trained to its end before: {plan.directory} is kept"
         )
+        remove_state(plan.directory)
     return done
 
 
@@ -198,7 +200,8 @@ def train(  # noqa: PLR0913 - one parameter an option
 
     Progress is also written to OUT/logs, for TensorBoard. The state of a training is kept in OUT
     after each epoch, and within a long one after parts of it (part_size): after an interruption
-    the same command takes it up from there and ends with the same weights.
+    the same command takes it up from there and ends with the same weights. Of several seeds those
+    that are finished are kept.
     """
     torch.set_num_threads(threads)
     given = {"epochs": epochs, "seed": seed}
@@ -236,7 +239,7 @@ def below_counting(own: float, counted: float, manifest: dict[str, Any]) -> str:
     elif not manifest["config"]["user_dim"]:
         advice = "counting knows each user's own click rate: try --set user_dim=16 first"
     else:
-        advice = "try --set row_decay=0.5 first, which fits single ids less, then --model din"
+        advice = "try --set row_decay=0.5 first, which fits single ids less"
     return f"the AUC {own:.4f} is below that of counting clicks, {counted:.4f}: {advice}"
 
 

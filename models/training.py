@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interest_center.core.errors import ConfigurationError
 from interest_center.core.protocols import MemoryUpdater
 from models.averaging import MovingAverage, settle, table_names
 from models.ctr_config import CtrConfig
@@ -133,21 +134,31 @@ class Trainer:
         return Renumbering(items, categories, users)
 
     def train(self, progress: Progress | None = None) -> Trained:
-        """Train until validation no longer improves; keep the best epoch."""
+        """Train until validation no longer improves; keep the best epoch.
+
+        Raises:
+            ConfigurationError: The first epoch is of no use, see ``refuse_unusable``; a later one
+                ends the training.
+        """
         progress = progress or Progress()
-        at, options = self.position, self.options
+        at = self.position
         while not self._is_over():
             self._epoch(progress)
             figures = {
                 "train_log_loss": at.losses[0] / max(at.losses[1], 1),
                 **self.validate(progress.on_validated),
             }
-            refuse_unusable(figures, at.epoch, options)
+            progress.on_epoch(at.epoch, figures)
+            try:
+                refuse_unusable(figures, at.epoch, self.options)
+            except ConfigurationError:
+                if not self.best:
+                    raise
+                break  # The epochs before it stand.
             at.epochs.append(figures)
             if not self.best or figures["auc"] > at.epochs[at.best]["auc"]:
                 at.best = at.epoch
                 self.best = {name: t.clone() for name, t in self.averaged.state_dict().items()}
-            progress.on_epoch(at.epoch, figures)
             at.epoch, at.part, at.losses = at.epoch + 1, 0, (0.0, 0)
             progress.on_part()
         self.averaged.load_state_dict(self.best)

@@ -30,7 +30,8 @@ from models.training_vocabulary import make_vocabulary
 
 LOGS = "logs"
 _STEPS_BETWEEN_LOSSES = 20
-#: Writing states within an epoch may take one part in so many of the time.
+#: Where a state is written in a moment it is written within an epoch more often than the plan
+#: says: when so many times the seconds of writing it have passed.
 _TIMES_OF_WRITING = 20
 
 
@@ -159,20 +160,21 @@ class _Reporter:
         """Say which steps an interrupted training has made in vain."""
         n_lost = self._trainer.position.step - self._kept_step
         if n_lost:
-            self._bar.console.print(
-                f"the state that is kept is that of step {self._kept_step:,}: "
-                f"{n_lost:,} later steps are lost"
-            )
+            kept = f"the state that is kept is that of step {self._kept_step:,}: {n_lost:,} later"
+            told = kept if self._kept_step else f"no state is kept yet: {n_lost:,}"
+            self._bar.console.print(f"{told} steps are lost")
 
     def _keep(self) -> None:
         """Write the state of a finished epoch, that of a part if the last one is old enough."""
+        if self._trainer.position.step == self._kept_step:
+            return
         began = time.monotonic()
         wait = min(self._plan.seconds_between_states, _TIMES_OF_WRITING * self._seconds_to_keep)
         if self._trainer.position.part and began - self._kept_at < wait:
             return
-        # What is logged of the steps that the state holds is not logged again.
-        self._log.flush()
         try:
+            # What is logged of the steps that the state holds is not logged again.
+            self._log.flush()
             save_training(self._trainer, self._plan.directory, self._identity)
         except KeyboardInterrupt:
             # Ctrl-C often comes when the figures of an epoch are shown: that epoch is finished.

@@ -8,5 +8,7 @@ Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=0)]
 Rate = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+#: Of layers, one after the other.
+Widths = Annotated[tuple[Count, ...], Meta(min_length=1)]
 #: What is left out must leave something.
 Dropout = Annotated[float, Meta(ge=0, lt=1)]

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+from prove.content_hashes import ROOT
 from prove.mutations.mutation import Mutation
 from prove.pytest_runs import Case, run_pytest
-from prove.trainings import JOBS, ROOT
+from prove.trainings import JOBS
 
 _COPIED = ("interest_center", "models", "ranking", "streams", "tests", "pyproject.toml")
 _ASSERTED = ("assert", "AssertionError")

@@ -5,10 +5,9 @@ tables, recipe, seed, the code of the models, and the locked packages. Everythin
 commands that a user has: ``uic convert``, ``uic train``, ``uic evaluate``.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from prove.content_hashes import code_hash, content_hash, hash_of
 from prove.system import UIC, Process, SystemFailedError
 
-ROOT = Path(__file__).parents[2]
-#: What a result follows from besides data and recipe.
-CODE = ("models", "interest_center/core", "uv.lock")
-#: What makes tables, whose contents are hashed, and what only tells a person something.
-NOT_OF_RESULTS = (
-    *("adapters", "negatives", "sampling", "shopper", "simulate"),
-    *("interruption", "report", "similar_names", "table_notes"),
-)
 JOBS = 2
 POLL_SECONDS = 0.2
 
@@ -35,38 +27,6 @@ def cache_dir() -> Path:
     named = os.environ.get("UIC_PROVE_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(named) if named else Path(home) / "uic-prove"
-
-
-def hash_of(*parts: object) -> str:
-    """Return 16 hex digits over JSON-able parts."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def content_hash(files: Iterable[Path]) -> str:
-    """Return 16 hex digits over names and contents of files."""
-    digest = hashlib.blake2b(digest_size=8)
-    for file in files:
-        digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def code_files() -> list[Path]:
-    """Return the files that results follow from."""
-    found = list[Path]()
-    for part in CODE:
-        path = ROOT / part
-        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return [
-        file
-        for file in found
-        if not any(part.startswith(NOT_OF_RESULTS) for part in file.relative_to(ROOT).parts[1:])
-    ]
-
-
-def code_hash() -> str:
-    """Return 16 hex digits over the code that results follow from."""
-    return content_hash(code_files())
 
 
 @dataclass(frozen=True)
@@ -186,8 +146,7 @@ class Trainings:
             arguments: Further ones of the command.
         """
         files = sorted(file for file in source.rglob("*") if file.is_file())
-        code = sorted((ROOT / "models").rglob("*.py"))
-        key = hash_of(name, arguments, content_hash(files), content_hash(code))
+        key = hash_of(name, arguments, content_hash(files), code_hash(but=()))
         place = self._root / "tables" / f"{name}-{key}"
         if not place.exists():
             rough = place.with_name(place.name + f".{os.getpid()}")
@@ -216,8 +175,7 @@ class Trainings:
             seed: Of the world.
             arguments: Further ones of the command.
         """
-        sources = [ROOT / "models" / "simulate.py", *sorted((ROOT / "models").glob("shopper*.py"))]
-        key = hash_of(arguments, content_hash(sources))
+        key = hash_of(arguments, code_hash(but=()))
         place = self._root / "tables" / f"world-{seed}-{key}"
         if not place.exists():
             rough = place.with_name(place.name + f".{os.getpid()}")

@@ -5,12 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from models.registry import MEMORIES, model_names
+from prove.content_hashes import ROOT
 from prove.main_rows.line07_vectors import golden_tests, moved, told
 from prove.mutants import copy_tree, green, mutated
 from prove.mutations import MUTATIONS
 from prove.pytest_runs import Case, run_pytest
 from prove.rows import Bench, Check, equal, figure
-from prove.trainings import JOBS, ROOT
+from prove.trainings import JOBS
 
 NUMBERS = [f"{number:02}" for number in range(1, 11)]
 OURS = ROOT / "tests" / "golden" / "vectors"

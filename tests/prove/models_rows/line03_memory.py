@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from prove.content_hashes import ROOT
 from prove.models_rows.line02_movielens import movielens_tables
 from prove.recipes import recipes
 from prove.result_tables import ResultTable, with_spread
 from prove.rows import Bench, Check, figure
 from prove.system import SystemFailedError
-from prove.trainings import ROOT, Result, Tables, Trainings, by_label, with_seeds
+from prove.trainings import Result, Tables, Trainings, by_label, with_seeds
 
 SEEDS = 3
 SHORT = "DIN"

@@ -5,10 +5,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from prove.content_hashes import ROOT
 from prove.models_rows.line02_movielens import movielens_tables
 from prove.rows import Bench, Check, aim, figure
 from prove.system import Process, SystemFailedError
-from prove.trainings import ROOT, Trainings
+from prove.trainings import Trainings
 
 RUNS = 3
 SECONDS = 3_600.0

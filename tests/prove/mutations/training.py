@@ -39,7 +39,7 @@ TRAINING = [
         "models/request_batches.py",
         "rows = hiding.hide(Rows(drawn + 1, categories), known)",
         "rows = Rows(drawn + 1, categories)",
-        _UNIT + "test_training.py::test_negatives_are_hidden_as_often_as_behaviors",
+        _UNIT + "test_embedding_rows.py",
     ),
     Mutation(
         "training: the compiled unit's first sigmoid has the slope of a tanh",

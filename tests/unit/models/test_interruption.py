@@ -26,6 +26,7 @@ def _interrupts_as_in_a_terminal() -> Iterator[None]:
     [
         (state_path(Path()), "the same command takes the training up where its state"),
         (state_path(Path("seed-3")), "the same command takes the training up where its state"),
+        (Path("seed-2") / MANIFEST, "goes on after the finished seed-2"),
         (Path(), "no state of a training is kept: the same command begins anew"),
         (Path(MANIFEST), "is whole, `uic evaluate --bundle"),
     ],

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from interest_center.core.errors import ConfigurationError
 from interest_center.core.layout import StateConfig
 from models.ctr_config import CtrConfig, default_config
 from models.embedding_rows import Hiding
@@ -257,37 +256,6 @@ def test_half_of_the_hidden_items_hide_their_category_everywhere(data: PointInTi
         assert 0.36 < no_item < 0.48
         assert no_category == pytest.approx(0.2, abs=0.04)
         assert category_alone == 0
-
-
-def test_negatives_are_hidden_as_often_as_behaviors(data: PointInTime) -> None:
-    trainer = make_trainer(data, "dien")
-    hiding = Hiding(0.4, np.random.default_rng(2))
-    requests, _ = trainer.tensors.batch(trainer.train_requests, hiding)
-    requests = trainer.tensors.with_negatives(requests, hiding)
-    assert requests.negative_items is not None
-    assert requests.negative_categories is not None
-    done = requests.behaviors
-    for negative, beside in (
-        (requests.negative_items, done.items),
-        (requests.negative_categories, done.categories),
-    ):
-        shares = [(rows[done.mask] == 0).float().mean() for rows in (negative, beside)]
-        assert abs(shares[0] - shares[1]) < 0.03
-        assert shares[0] > 0.1
-
-
-def test_a_training_that_diverges_is_refused(data: PointInTime) -> None:
-    with pytest.raises(ConfigurationError, match="diverged in epoch 1") as refused:
-        make_trainer(data, "din", learning_rate=1e30).train()
-    assert "lower learning_rate" in refused.value.hint
-
-
-def test_validation_on_one_label_is_refused(data: PointInTime) -> None:
-    unclicked = replace(data.requests, labels=np.zeros_like(data.requests.labels))
-    trainer = make_trainer(replace(data, requests=unclicked), "din")
-    with pytest.raises(ConfigurationError, match="the same label") as refused:
-        trainer.train()
-    assert "validation_requests" in refused.value.hint
 
 
 def test_both_unknown_rows_are_trained(data: PointInTime) -> None:

@@ -85,8 +85,9 @@ def test_what_is_finished_is_kept_at_once(
     at = resumed.position
     assert (at.epoch, at.part) == (kept or (0, 0))
     said = " ".join(capsys.readouterr().err.split())
-    lost = trainer.last_step - at.step
-    assert f"the state that is kept is that of step {at.step}: {lost} later steps are lost" in said
+    lost = f"{trainer.last_step - at.step} "
+    lost = f"that of step {at.step}: {lost}later" if kept else f"no state is kept yet: {lost}"
+    assert f"{lost.rstrip()} steps are lost" in said
     whole = Trainer(*given).train()
     again = resumed.train()
     assert again.epochs == whole.epochs
@@ -95,7 +96,10 @@ def test_what_is_finished_is_kept_at_once(
 
 
 def test_an_interrupt_while_an_epoch_is_kept_does_not_lose_it(
-    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = default_config("din", len(STATE.event_types))
     options = TrainingOptions(epochs=2, requests_at_once=16)
@@ -113,6 +117,7 @@ def test_an_interrupt_while_an_epoch_is_kept_does_not_lose_it(
     monkeypatch.setattr(training_run, "save_training", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _train(plan, Trainer(*given), {}, Console(stderr=True))
+    assert "lost" not in capsys.readouterr().err
     resumed = Trainer(*given)
     assert resume_training(resumed, tmp_path, {})
     assert resumed.position.epoch == 1

@@ -1,11 +1,11 @@
 """When a mutation counts as caught."""
 
 import pytest
+from prove.content_hashes import ROOT
 from prove.mutants import Outcome
 from prove.mutations import MUTATIONS
 from prove.mutations.mutation import Mutation
 from prove.pytest_runs import Case
-from prove.trainings import ROOT
 
 PASSED = Case("tests.unit.test_a", "test_b[x-y]", "passed", "")
 
