@@ -174,6 +174,7 @@ class CtrModel(nn.Module):
             found=self._optional(batch.found) if self.reader.searches_candidates else None,
             group=batch.group,
             negatives=negatives,
+            clicked=batch.clicked,
         )
 
     def _behaviors(self, rows: BehaviorRows) -> Behaviors:

@@ -17,6 +17,9 @@ Deviations from the paper:
 * E_b^h is as long as the composition searches (the paper has 10 or 20).
 * Widths not printed: those of the attention unit. Ours for the interaction layer are 2 D and D, as
   the paper's 144 and 72 are for its D; UI2M's are the paper's.
+* p_tr has a loss of its own, weight .1, as it has in DIHN and DIAN: of the candidates that were
+  clicked it is to tell which are of the trigger's category. Without it nothing says which of p_tr
+  and p_ta is which: the MLP knows the page, and p_tr may as well rise with it.
 * Without a trigger, which the paper does not have: p_tr is 0, e_tr is zeros and E_b^h is empty.
 
 The ablations of the paper's table 3 are switches. What takes the place of a layer, the paper does
@@ -35,8 +38,8 @@ from models.layers import relu_layers
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen
 from models.self_attention import SelfAttention
 from models.time_attention import IntervalTable, Spacing, TimeAwareUnit
-from models.trigger_intent import following, of_trigger
-from models.value_ranges import Count, Dropout, Widths
+from models.trigger_intent import category_loss, following, of_trigger
+from models.value_ranges import Count, Dropout, Rate, Widths
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Dei2nConfig:
         usim: Whether there is a user soft interest modeling layer.
         same: Whether the soft part's attention units are told which behaviors are of the item and
             of the category that asks; belongs to no paper, as in ``DinConfig``.
+        intent_rate: Weight of the loss of p_tr; 0: the paper's, which has none.
     """
 
     time_dim: Count = 16
@@ -75,6 +79,7 @@ class Dei2nConfig:
     uhim: bool = True
     usim: bool = True
     same: bool = False
+    intent_rate: Rate = 0.1
 
     def __post_init__(self) -> None:
         """Refuse a model without any part.
@@ -133,6 +138,7 @@ class Dei2nReader(Reader):
         if config.ui2m and config.usim:
             self.instant = relu_layers(inputs.request_dim + 2 * dim, config.instant_hidden)
             self.instant.append(nn.Linear(config.instant_hidden[-1], 2))
+        self.wants_clicks = self.instant is not None and config.intent_rate > 0
         self.hard_unit = None
         if config.uhim:
             hidden = (config.attention_hidden[0], config.attention_hidden[1])
@@ -147,10 +153,12 @@ class Dei2nReader(Reader):
         return self.dim * (soft + hard) + (self.config.interaction_hidden[-1] * self.config.il)
 
     def forward(self, seen: Seen) -> Reading:
-        """Read requests."""
+        """Read requests; with the loss of p_tr where it is known what was clicked."""
         parts = []
+        logits = self._instant_logits(seen)
         if self.soft is not None:
-            parts += self._soft(self.soft, seen)
+            p = None if logits is None else following(seen, logits)
+            parts += self._soft(self.soft, seen, p)
         if self.hard_unit is not None:
             found = of_trigger(seen)
             times = self._times(found)
@@ -159,16 +167,24 @@ class Dei2nReader(Reader):
             trigger = seen.trigger.unsqueeze(1)
             both = (seen.candidates, trigger.expand_as(seen.candidates), trigger * seen.candidates)
             parts.append(self.interaction(torch.cat(both, -1)))
-        return Reading(torch.cat(parts, -1))
+        loss = None
+        if logits is not None and seen.clicked is not None and self.wants_clicks:
+            loss = self.config.intent_rate * category_loss(seen, logits, seen.clicked)
+        return Reading(torch.cat(parts, -1), loss)
 
     def trigger_probability(self, seen: Seen) -> Tensor | None:
         """Return p_tr (eq 1), 0 without a trigger, ``[s]``; None without the layer."""
+        logits = self._instant_logits(seen)
+        return None if logits is None else following(seen, logits)
+
+    def _instant_logits(self, seen: Seen) -> Tensor | None:
+        """Return the logits of p_tr and p_ta, ``[s, 2]``; None without the layer."""
         if self.instant is None:
             return None
         found = of_trigger(seen)
         done = (found.keys * found.mask.unsqueeze(-1)).sum(1)
-        logits = self.instant(torch.cat((seen.request, seen.trigger, done), -1))
-        return following(seen, logits)
+        logits: Tensor = self.instant(torch.cat((seen.request, seen.trigger, done), -1))
+        return logits
 
     def attention(self, seen: Seen) -> Tensor | None:
         """Return the weights of the soft part, mixed like what they weigh, ``[s, t, n]``.
@@ -187,7 +203,7 @@ class Dei2nReader(Reader):
         p = (seen.has_trigger / 2 if p is None else p)[:, None, None]
         return p * by_trigger + (1 - p) * by_target
 
-    def _soft(self, soft: _SoftInterest, seen: Seen) -> list[Tensor]:
+    def _soft(self, soft: _SoftInterest, seen: Seen, p: Tensor | None) -> list[Tensor]:
         """Return e_mix^s (eq 4-5), or e_tr^s and e_ta^s without UI2M, each ``[s, n, D]``."""
         times = self._times(seen.behaviors)
         keys, mask = soft(seen.behaviors, times), seen.behaviors.mask
@@ -195,7 +211,6 @@ class Dei2nReader(Reader):
         of_trigger = soft.trigger_unit(
             seen.trigger.unsqueeze(1), keys, mask, times, seen.same_as_trigger
         )
-        p = self.trigger_probability(seen)
         if p is None:
             of_trigger = of_trigger * seen.has_trigger[:, None, None]
             return [of_trigger.expand_as(of_target), of_target]

@@ -145,7 +145,7 @@ class DianReader(Reader):
         interest = p * self._aware(seen) + (1 - p) * self._free(seen)
         loss = None
         if self.training:
-            loss = self.config.intent_rate * category_loss(seen, logits)
+            loss = self.config.intent_rate * category_loss(seen, logits, seen.candidate_mask)
         return Reading(interest, loss)
 
     def trigger_probability(self, seen: Seen) -> Tensor:

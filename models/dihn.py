@@ -103,7 +103,7 @@ class DihnReader(Reader):
         soft = self.soft_unit(fused, self.refine(keys, mask), mask)
         loss = None
         if self.training:
-            loss = self.config.intent_rate * category_loss(seen, logits)
+            loss = self.config.intent_rate * category_loss(seen, logits, seen.candidate_mask)
         return Reading(torch.cat((fused, hard, soft), -1), loss)
 
     def trigger_probability(self, seen: Seen) -> Tensor:

@@ -45,6 +45,7 @@ class Seen(NamedTuple):
     found: Behaviors | None  # sub-sequences of the candidates' categories, [s, g, h]
     group: Tensor | None  # [s, n] which of the g each candidate's is
     negatives: Tensor | None  # [s, t, D], of the walk if there is one: not done; in training only
+    clicked: Tensor | None  # [s, n] True where a candidate was clicked; in training only
 
 
 class Reading(NamedTuple):
@@ -52,8 +53,7 @@ class Reading(NamedTuple):
 
     Attributes:
         interest: Of each candidate, ``[s, n, interest_dim]``.
-        loss: The reader's own loss, a scalar to be added to the click loss; None for none. Only
-            with ``Seen.negatives`` or labels that training supplies.
+        loss: The reader's own loss, a scalar to be added to the click loss; None for none.
         logits: What it adds to the logit of each candidate, ``[s, n]``; None for nothing.
     """
 
@@ -92,12 +92,14 @@ class Reader(nn.Module, ABC):
         searches_candidates: Whether it reads the sub-sequences of the candidates' categories.
         compares: Whether it is to be told which behaviors are of the candidate's item and category.
         wants_negatives: Whether training is to draw what was not done beside each behavior.
+        wants_clicks: Whether training is to tell which candidates were clicked.
     """
 
     searches_trigger: ClassVar[bool] = False
     searches_candidates: ClassVar[bool] = False
     compares: bool = False
     wants_negatives: bool = False
+    wants_clicks: bool = False
 
     @property
     @abstractmethod

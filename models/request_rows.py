@@ -38,6 +38,7 @@ class RequestBatch(NamedTuple):
     group: Tensor | None = None  # [s, n] which of the g each candidate's is
     negative_items: Tensor | None = None  # [s, t], of the walk if there is one; in training
     negative_categories: Tensor | None = None  # like the items
+    clicked: Tensor | None = None  # [s, n] True where a candidate was clicked; in training
 
     def to(self, device: torch.device) -> Self:
         """Return the batch on a device."""

@@ -264,6 +264,9 @@ class Trainer:
         requests, labels = self.tensors.batch(chosen, hiding, walks=True)
         if self.model.reader.wants_negatives:
             requests = self.tensors.with_negatives(requests, hiding)
+        if self.model.reader.wants_clicks:
+            clicked = requests.candidate_mask.masked_scatter(requests.candidate_mask, labels > 0)
+            requests = requests._replace(clicked=clicked)
         kept = torch.from_numpy(hiding.rng.random(len(chosen)) >= self.options.memory_dropout)
         weights = self._weights[chosen].repeat_interleave(requests.candidate_mask.sum(1))
         batch = Batch(requests, labels, weights, memory, kept, shares)

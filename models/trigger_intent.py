@@ -23,17 +23,18 @@ def following(seen: Seen, logits: Tensor) -> Tensor:
     return torch.softmax(logits, -1)[:, 0] * seen.has_trigger
 
 
-def category_loss(seen: Seen, logits: Tensor) -> Tensor:
+def category_loss(seen: Seen, logits: Tensor, among: Tensor) -> Tensor:
     """Return the loss of telling whether a candidate is of the trigger's category, a scalar.
 
-    The mean of the log loss over the candidates of the requests with a trigger; 0 if there is none.
-    One prediction a request, as none of the networks in question sees the candidate.
+    The mean of the log loss over candidates of requests with a trigger; 0 if there is none. One
+    prediction a request, as none of the networks in question sees the candidate.
 
     Args:
         seen: The requests.
         logits: Of following the trigger, and of not following it, ``[s, 2]``.
+        among: The candidates in question, ``[s, n]``.
     """
-    real = seen.candidate_mask & seen.has_trigger.unsqueeze(1)
+    real = among & seen.has_trigger.unsqueeze(1)
     same = seen.same_category_as_trigger & real
     yes, no = nn.functional.log_softmax(logits, -1).unbind(-1)
     n_real, n_same = real.sum(1), same.sum(1)

@@ -25,5 +25,6 @@ def make_seen(candidates: Tensor, behaviors: Behaviors, **others: Any) -> Seen:
         "found": None,
         "group": None,
         "negatives": None,
+        "clicked": None,
     }
     return Seen(candidates=candidates, behaviors=behaviors, **(nothing | others))

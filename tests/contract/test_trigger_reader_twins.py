@@ -70,8 +70,11 @@ def test_dei2n_equals_its_twin(spacing: Any) -> None:
         return interest, dei2n_twin.instant(*about)[0]
 
     expected = check(reader, expect)
-    found = reader.trigger_probability(make_requests(SEED).seen).detach().numpy()
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    seen = make_requests(SEED).seen
+    # The first of the candidates and the last are clicked: some of the category, some not.
+    clicked = seen.candidate_mask & torch.tensor([True, False, True])
+    check_loss(reader, expected, config.intent_rate, clicked)
+    assert reader(seen).loss is None  # not known what was clicked
 
 
 def test_dihn_equals_its_twin() -> None:
@@ -92,7 +95,7 @@ def test_dihn_equals_its_twin() -> None:
         request = with_times(request, reader.times)
         return dihn_twin.interest(request, candidate, weights, config.n_heads, positions)
 
-    check_loss(reader, check(reader, expect), config.intent_rate)
+    check_loss(reader, check(reader, expect), config.intent_rate, None)
 
 
 def test_dian_equals_its_twin() -> None:
@@ -117,19 +120,26 @@ def test_dian_equals_its_twin() -> None:
     def expect(request: dict[str, Any], candidate: list[float]) -> tuple[list[float], float]:
         return dian_twin.interest(request, candidate, weights, config.n_heads)
 
-    check_loss(reader, check(reader, expect), config.intent_rate)
+    check_loss(reader, check(reader, expect), config.intent_rate, None)
 
 
-def check_loss(reader: DihnReader | DianReader, probabilities: list[float], rate: float) -> None:
-    """The reader's own loss, in training: real candidates of requests with a trigger."""
-    seen = make_requests(SEED).seen
-    found = reader.trigger_probability(seen).detach().numpy()
-    np.testing.assert_allclose(found, probabilities, **CLOSE)
+def check_loss(
+    reader: Dei2nReader | DihnReader | DianReader,
+    probabilities: list[float],
+    rate: float,
+    clicked: torch.Tensor | None,
+) -> None:
+    """The reader's own loss, in training: candidates of requests with a trigger, all or clicked."""
+    seen = make_requests(SEED).seen._replace(clicked=clicked)
+    among = seen.candidate_mask if clicked is None else clicked
+    found = reader.trigger_probability(seen)
+    assert found is not None
+    np.testing.assert_allclose(found.detach().numpy(), probabilities, **CLOSE)
     labels = [
         (p if has else None, [bool(one) for one, real in zip(same, mask, strict=True) if real])
         for p, has, same, mask in zip(
             probabilities, seen.has_trigger, seen.same_category_as_trigger,
-            seen.candidate_mask, strict=True,
+            among, strict=True,
         )
     ]  # fmt: skip
     reader.train()

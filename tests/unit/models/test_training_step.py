@@ -117,7 +117,7 @@ def test_every_column_of_ids_has_a_model_that_fills_it() -> None:
     for model in MODELS:
         requests = make_batch(make_trainer(model)).requests
         filled |= {name for name, column in requests._asdict().items() if column is not None}
-    assert filled == set(RequestBatch._fields)
+    assert filled == set(RequestBatch._fields) - {"clicked"}  # no ids
 
 
 @pytest.mark.parametrize("memory", sorted(MEMORIES))
@@ -165,3 +165,16 @@ def test_a_step_leaves_the_rows_of_other_ids_alone() -> None:
     assert moved
     assert set(moved) <= met | {0}
     assert len(met) < len(before), "some ids are met by none"
+
+
+@pytest.mark.parametrize("model", ["dei2n", "din"])
+def test_clicks_are_told_to_a_reader_that_wants_them(model: str) -> None:
+    trainer = make_trainer(model)
+    seen: list[Batch] = []
+    trainer._loss.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    trainer._step(trainer.train_requests[:24], None, Shares())
+    requests, labels = seen[0].requests, seen[0].labels
+    assert (requests.clicked is not None) == (model == "dei2n")
+    if requests.clicked is not None:
+        assert torch.equal(requests.clicked[requests.candidate_mask], labels > 0)
+        assert not requests.clicked[~requests.candidate_mask].any()
