@@ -12,6 +12,8 @@ from prove.trainings import Result, Trainings, World, by_label, mean_and_spread,
 
 SEEDS = 3
 CLOSED = 0.9
+#: Of the samples, on a page whose p_trigger counts.
+LEAST_SHARE = 0.01
 MADE_FOR_TRIGGERS = "DEI2N"
 #: The same reader with and without the trigger.
 PAIRS = {"DIN+TRA": "DIN", "DIEN+TRA": "DIEN", "DMIN+TRA": "DMIN"}
@@ -82,12 +84,17 @@ def ablated(trained: list[Result], ablations: list[Result]) -> Iterator[Check]:
 
 
 def by_page(result: Result) -> Iterator[Check]:
-    """Hold p_trigger of the first page against that of the last, and all between."""
+    """Hold p_trigger of the first page against that of the last, and all between.
+
+    Few shoppers get to the last pages; those with less than 1 % of the samples are shown only.
+    """
     pages = [row for row in result.figures["p_trigger_by_page"] if row["page"] is not None]
-    text = ", ".join(f"{row['page']}: {row['p_trigger']:.3f}" for row in pages)
-    values = [row["p_trigger"] for row in pages]
+    text = ", ".join(f"{row['page']}: {row['p_trigger']:.3f} ({row['n']:,})" for row in pages)
+    n_samples = sum(row["n"] for row in pages)
+    values = [row["p_trigger"] for row in pages if row["n"] >= LEAST_SHARE * n_samples]
     falls = len(values) > 2 and values[-1] < values[0] and rank_correlation(values) < 0
-    yield Check("p_trigger by page", text, "falls as the page number grows", falls)
+    target = f"falls as the page number grows (pages 1 to {len(values)})"
+    yield Check("p_trigger by page (samples)", text, target, falls)
 
 
 def rank_correlation(values: list[float]) -> float:

@@ -25,6 +25,13 @@ TRIGGER_READERS = [
         "tests/unit/models/test_trigger_readers.py::test_the_intent_is_that_of_hand_computation",
     ),
     Mutation(
+        "dei2n: the loss of p_tr counts candidates that were not clicked",
+        "models/dei2n.py",
+        "category_loss(seen, logits, seen.clicked)",
+        "category_loss(seen, logits, seen.candidate_mask)",
+        "tests/contract/test_trigger_reader_twins.py::test_dei2n_equals_its_twin",
+    ),
+    Mutation(
         "dei2n: trigger and candidate attend by the same unit",
         "models/dei2n.py",
         "of_trigger = soft.trigger_unit(",
