@@ -16,48 +16,33 @@ _ZERO = np.float32(0)
 
 
 @compiled_fastmath
-def enter(
-    keys: F32, queries: F32, per_query: F32, added: tuple[F32, F32, F32], out: tuple[F32, F32]
-) -> None:
-    """Fill the products q * k and what is known of the first layer without them.
+def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32) -> None:
+    """Add to the first layer what does not come by its product, and replace it by its sigmoid.
 
     Args:
-        keys: ``[s, t, D]``.
-        queries: ``[s, n, D]``.
         per_query: What each query adds, ``[s, n, h]``.
-        added: What each key adds, ``[s * t, h]``; facts of each pair, ``[s, t, n, f]``; what each
-            fact adds, ``[f, h]``.
-        out: ``[r, D]`` and ``[r, h]``.
+        per_key: What each key adds, ``[s, t, h]``; ``[0, 0, 0]`` for nothing.
+        facts: Of each pair, ``[s, t, n, f]``.
+        rows: What each fact adds, ``[f, h]``.
+        layer: ``[r, h]``.
     """
-    per_key, facts, rows = added
-    products, layer = out
-    n, t = queries.shape[1], keys.shape[1]
     r = 0
-    for s in range(keys.shape[0]):
-        for j in range(t):
-            key, of_key = keys[s, j], per_key[s * t + j]
-            for i in range(n):
-                query, of_query = queries[s, i], per_query[s, i]
-                product, first = products[r], layer[r]
-                for d in range(key.shape[0]):
-                    product[d] = key[d] * query[d]
-                for d in range(first.shape[0]):
-                    first[d] = of_key[d] + of_query[d]
+    for s in range(facts.shape[0]):
+        for j in range(facts.shape[1]):
+            for i in range(facts.shape[2]):
+                first, of_query = layer[r], per_query[s, i]
+                if per_key.shape[0]:
+                    of_key = per_key[s, j]
+                    for d in range(first.shape[0]):
+                        first[d] += of_key[d]
                 for f in range(rows.shape[0]):
                     fact = facts[s, j, i, f]
                     if fact != _ZERO:
                         for d in range(first.shape[0]):
                             first[d] += fact * rows[f, d]
+                for d in range(first.shape[0]):
+                    first[d] = sigmoid_of(first[d] + of_query[d])
                 r += 1
-
-
-@compiled_fastmath
-def squash(layer: F32) -> None:
-    """Replace every value by its sigmoid, ``[r, h]``."""
-    for r in range(layer.shape[0]):
-        row = layer[r]
-        for d in range(row.shape[0]):
-            row[d] = sigmoid_of(row[d])
 
 
 @compiled_fastmath
@@ -101,34 +86,26 @@ def back_from_scores(of_scores: F32, layer: F32, weight: F32, moved: F32, sums: 
 
 
 @compiled_fastmath
-def back_through_first(
-    layer: F32, facts: F32, moved: F32, of_rows: F32, out: tuple[F32, F32]
-) -> None:
+def back_through_first(layer: F32, facts: F32, moved: F32, of_rows: F32, of_queries: F32) -> None:
     """Turn the gradient of the first layer's sigmoid into that of what entered it.
 
     Args:
-        layer: As ``squash`` left it, ``[r, h]``.
+        layer: As ``enter`` left it, ``[r, h]``.
         facts: ``[s, t, n, f]``.
         moved: Gradient, ``[r, h]``; afterwards of what entered.
         of_rows: To which the gradient of what each fact adds is added, ``[f, h]``.
-        out: Filled with the gradients of what queries, ``[s, n, h]``, and keys, ``[s * t, h]``,
-            add.
+        of_queries: Filled with the gradient of what queries add, ``[s, n, h]``.
     """
-    of_queries, of_keys = out
     of_queries[:] = _ZERO
     r = 0
     for s in range(facts.shape[0]):
         for j in range(facts.shape[1]):
-            of_key = of_keys[s * facts.shape[1] + j]
-            of_key[:] = _ZERO
             for i in range(facts.shape[2]):
                 row, to, of_query = layer[r], moved[r], of_queries[s, i]
                 for d in range(row.shape[0]):
                     to[d] *= row[d] * (_ONE - row[d])
                 for d in range(row.shape[0]):
                     of_query[d] += to[d]
-                for d in range(row.shape[0]):
-                    of_key[d] += to[d]
                 for f in range(facts.shape[3]):
                     fact = facts[s, j, i, f]
                     if fact != _ZERO:
@@ -138,27 +115,28 @@ def back_through_first(
 
 
 @compiled_fastmath
-def back_from_products(
-    keys: F32, queries: F32, of_products: F32, of_keys: F32, of_queries: F32
+def back_from_matrices(
+    queries: F32, weight: F32, of_matrices: F32, of_keys: F32, of_products: F32, of_queries: F32
 ) -> None:
-    """Add the gradient that comes through q * k.
+    """Take the gradient of (Wk - Wd) + diag(q) Wp apart.
 
     Args:
-        keys: ``[s, t, D]``.
         queries: ``[s, n, D]``.
-        of_products: ``[r, D]``.
-        of_keys: To which it is added, ``[s, t, D]``.
+        weight: Wp, ``[D, h]``.
+        of_matrices: ``[s, D, n, h]``.
+        of_keys: To which that of Wk - Wd is added, ``[D, h]``.
+        of_products: To which that of Wp is added, ``[D, h]``.
         of_queries: Filled, ``[s, n, D]``.
     """
-    of_queries[:] = _ZERO
-    r = 0
-    for s in range(keys.shape[0]):
-        for j in range(keys.shape[1]):
-            key, of_key = keys[s, j], of_keys[s, j]
+    for s in range(queries.shape[0]):
+        for k in range(queries.shape[2]):
+            row, of_key, of_product = weight[k], of_keys[k], of_products[k]
             for i in range(queries.shape[1]):
-                query, of_query, g = queries[s, i], of_queries[s, i], of_products[r]
-                for d in range(key.shape[0]):
-                    of_key[d] += g[d] * query[d]
-                for d in range(key.shape[0]):
-                    of_query[d] += g[d] * key[d]
-                r += 1
+                found, query, total = of_matrices[s, k, i], queries[s, i, k], _ZERO
+                for d in range(row.shape[0]):
+                    of_key[d] += found[d]
+                for d in range(row.shape[0]):
+                    of_product[d] += query * found[d]
+                for d in range(row.shape[0]):
+                    total += found[d] * row[d]
+                of_queries[s, i, k] = total

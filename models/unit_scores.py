@@ -14,8 +14,8 @@ from torch.autograd.function import once_differentiable
 from models import unit_kernels
 from models.layers import is_compiled
 
-#: Rows of a tile: its layers fit into the cache of one core.
-_TILE_ROWS = 1280
+#: Rows of a tile: few enough for the cache, enough to hide what a call costs.
+_TILE_ROWS = 2560
 
 
 class UnitWeights(NamedTuple):
@@ -57,33 +57,31 @@ def _tiles(s: int, rows_of_each: int) -> list[slice]:
 
 
 class _Scores(torch.autograd.Function):
-    """The walk over the tiles, and the walk back."""
+    """The walk over the tiles, and the walk back.
+
+    k (Wk - Wd) + (q * k) Wp = k ((Wk - Wd) + diag(q) Wp): one product a key and query. The matrix
+    in brackets is made for each query of a tile.
+    """
 
     @staticmethod
     def forward(ctx: Any, *given: Tensor | None) -> Tensor:
         inputs = UnitInputs(*_ready(given[:6]))
         weights = UnitWeights(*_ready(given[6:]))
         keys, queries, per_query, bias, facts, rows = inputs
-        (s, t, dim), n = keys.shape, queries.shape[1]
+        (s, t, _), n = keys.shape, queries.shape[1]
         h, g = weights.second.shape
         first, second = keys.new_empty(s, t * n, h), keys.new_empty(s, t * n, g)
         scores = keys.new_empty(s, t, n)
         offset, third = weights.third_bias.item(), weights.third.numpy()
+        nothing = keys.new_empty(0, 0, 0)
         for tile in _tiles(s, t * n):
-            few = keys[tile]
-            per_key = few.flatten(0, 1) @ weights.of_keys
-            if bias is not None:
-                per_key += bias[tile].flatten(0, 1)
-            layer, following = first[tile].flatten(0, 1), second[tile].flatten(0, 1)
-            products = keys.new_empty(len(layer), dim)
-            added = (per_key.numpy(), facts[tile].numpy(), rows.numpy())
+            layer, following = first[tile], second[tile].flatten(0, 1)
+            torch.bmm(keys[tile], _matrices(queries[tile], weights), out=layer.view(-1, t, n * h))
             unit_kernels.enter(
-                few.numpy(), queries[tile].numpy(), per_query[tile].numpy(), added,
-                (products.numpy(), layer.numpy()),
+                per_query[tile].numpy(), (nothing if bias is None else bias[tile]).numpy(),
+                facts[tile].numpy(), rows.numpy(), layer.flatten(0, 1).numpy(),
             )  # fmt: skip
-            layer.addmm_(products, weights.of_products)
-            unit_kernels.squash(layer.numpy())
-            torch.addmm(weights.second_bias, layer, weights.second, out=following)
+            torch.addmm(weights.second_bias, layer.flatten(0, 1), weights.second, out=following)
             unit_kernels.leave(following.numpy(), third, offset, scores[tile].view(-1).numpy())
         ctx.save_for_backward(*inputs, *weights, first, second)
         return scores
@@ -99,50 +97,56 @@ class _Scores(torch.autograd.Function):
         return *way.of_inputs(), *way.of_weights(of_scores)
 
 
+def _matrices(queries: Tensor, weights: UnitWeights) -> Tensor:
+    """Return what keys are multiplied with, of each query, ``[s, D, n * h]``."""
+    of_products = weights.of_products.unsqueeze(1)  # [D, 1, h]
+    made = queries.transpose(1, 2).unsqueeze(-1) * of_products
+    return made.add_(weights.of_keys.unsqueeze(1)).flatten(2)
+
+
 class _WayBack:
     """Gradients of a unit, tile by tile."""
 
     def __init__(self, inputs: UnitInputs, weights: UnitWeights) -> None:
         self._inputs, self._weights = inputs, weights
-        keys, bias = inputs.keys, inputs.bias
-        self._of_keys = torch.empty_like(keys)
+        self._of_keys = torch.empty_like(inputs.keys)
         self._of_queries = torch.empty_like(inputs.queries)
         self._of_per_query = torch.empty_like(inputs.per_query)
-        self._of_bias = None if bias is None else torch.empty_like(bias)
+        self._of_bias = None if inputs.bias is None else torch.empty_like(inputs.bias)
         self._of_rows = torch.zeros_like(inputs.rows)
         self._of_key_weights = torch.zeros_like(weights.of_keys)
         self._of_product_weights = torch.zeros_like(weights.of_products)
         self._of_second = torch.zeros_like(weights.second)
         #: Of the third layer's weight and of the second layer's bias.
-        self._sums = keys.new_zeros(2, weights.second.shape[1])
-        self._back = [w.T.contiguous() for w in weights[:3]]
+        self._sums = inputs.keys.new_zeros(2, weights.second.shape[1])
+        self._back = weights.second.T.contiguous()
 
     def walk(self, tile: slice, of_scores: Tensor, layers: tuple[Tensor, Tensor]) -> None:
         """Take a tile back; ``of_scores [r]``."""
         first, second = (layer.flatten(0, 1) for layer in layers)
-        given = self._inputs
+        given, weights = self._inputs, self._weights
         keys, queries, facts = given.keys[tile], given.queries[tile], given.facts[tile]
         moved = torch.empty_like(second)
-        arrays = (of_scores, second, self._weights.third, moved, self._sums)
+        arrays = (of_scores, second, weights.third, moved, self._sums)
         unit_kernels.back_from_scores(*(one.numpy() for one in arrays))
         self._of_second.addmm_(first.T, moved)
-        entered = moved @ self._back[2]
-        if self._of_bias is None:
-            of_key = keys.new_empty(keys.shape[0] * keys.shape[1], first.shape[1])
-        else:
-            of_key = self._of_bias[tile].flatten(0, 1)
-        out = (self._of_per_query[tile].numpy(), of_key.numpy())
+        entered = moved @ self._back
         unit_kernels.back_through_first(
-            first.numpy(), facts.numpy(), entered.numpy(), self._of_rows.numpy(), out
-        )
-        products = (keys.unsqueeze(2) * queries.unsqueeze(1)).view(len(first), -1)
-        self._of_product_weights.addmm_(products.T, entered)
-        self._of_key_weights.addmm_(keys.flatten(0, 1).T, of_key)
-        torch.mm(entered, self._back[1], out=products)
-        of_keys = self._of_keys[tile]
-        torch.mm(of_key, self._back[0], out=of_keys.flatten(0, 1))
-        arrays = (keys, queries, products, of_keys, self._of_queries[tile])
-        unit_kernels.back_from_products(*(one.numpy() for one in arrays))
+            first.numpy(), facts.numpy(), entered.numpy(), self._of_rows.numpy(),
+            self._of_per_query[tile].numpy(),
+        )  # fmt: skip
+        by_query = entered.view(*keys.shape[:2], -1, first.shape[1])
+        if self._of_bias is not None:
+            torch.sum(by_query, 2, out=self._of_bias[tile])
+        entered = by_query.flatten(2)
+        torch.bmm(entered, _matrices(queries, weights).transpose(1, 2), out=self._of_keys[tile])
+        of_matrices = torch.bmm(keys.transpose(1, 2), entered)
+        of_matrices = of_matrices.view(*of_matrices.shape[:2], *by_query.shape[2:])
+        unit_kernels.back_from_matrices(
+            queries.numpy(), weights.of_products.numpy(), of_matrices.numpy(),
+            self._of_key_weights.numpy(), self._of_product_weights.numpy(),
+            self._of_queries[tile].numpy(),
+        )  # fmt: skip
 
     def of_inputs(self) -> tuple[Tensor | None, ...]:
         """Return the gradients of ``UnitInputs``; facts have none."""
