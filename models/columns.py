@@ -51,7 +51,7 @@ def _within(lowest: object, highest: object) -> bool:
     return isinstance(lowest, int) and isinstance(highest, int) and 0 < lowest <= highest < TOP_BIT
 
 
-def _first(marked: pl.Series) -> int:
+def first_row(marked: pl.Series) -> int:
     """Return the first marked row, the first row of data being 1."""
     place = marked.arg_max()
     assert place is not None
@@ -93,7 +93,7 @@ class Columns:
         if empty.any():
             raise ConfigurationError(
                 f"column {name} of {self.path} is empty in {empty.sum()} of {len(column)} rows, "
-                f"the first is row {_first(empty)}",
+                f"the first is row {first_row(empty)}",
                 hint=f"fill it in or leave these rows out; {_ROWS}",
             )
         return column
@@ -152,7 +152,7 @@ class Columns:
             if floats.any():
                 raise ConfigurationError(
                     f"column {column.name} of {self.path} holds {floats.sum()} ids like 12.0, "
-                    f"the first in row {_first(floats)}",
+                    f"the first in row {first_row(floats)}",
                     hint=_HOW_IDS_ARE,
                 )
         return column
@@ -267,7 +267,7 @@ class Columns:
     def _check(self, column: pl.Series, wrong: pl.Series, fact: str, hint: str) -> None:
         """Refuse a column with rows marked as wrong; the fact names ``{value}`` and ``{row}``."""
         if wrong.any():
-            told = fact.format(value=column.filter(wrong)[0], row=_first(wrong))
+            told = fact.format(value=column.filter(wrong)[0], row=first_row(wrong))
             raise self._refusal(column.name, told, f"{hint}; {_ROWS}")
 
     def _refusal(self, name: str, fact: str, hint: str) -> ConfigurationError:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.events import MAX_PAGE, MAX_PRICE
 from interest_center.core.layout import StateConfig
-from models.columns import Columns, read_columns
+from models.columns import Columns, first_row, read_columns
 
 EVENT_COLUMNS = ("user_id", "item_id", "event_type", "event_time_ms")
 SAMPLE_COLUMNS = ("user_id", "item_id", "time_ms", "label")
@@ -127,12 +127,10 @@ def read_events(path: Path, state: StateConfig) -> Events:
     there = sorted(names.unique().to_list())
     unknown = [name for name in there if name not in codes]
     if unknown:
-        place = names.is_in(unknown).arg_max()
-        assert place is not None
         more = f" and {len(unknown) - _TYPES_SHOWN} more" if len(unknown) > _TYPES_SHOWN else ""
         raise ConfigurationError(
             f"{path} holds unknown event types {unknown[:_TYPES_SHOWN]}{more}, the first in row "
-            f"{place + 1} of column event_type",
+            f"{first_row(names.is_in(unknown))} of column event_type",
             hint=f"known: {', '.join(state.event_types)}; others are all named by --state-config "
             f"FILE, JSON such as {_rules_for(there[:_TYPES_SHOWN])}",
         )
@@ -206,10 +204,9 @@ def _splits(table: Columns, times: NDArray[np.int64]) -> NDArray[np.int8]:
     names = table.texts("split").str.to_lowercase()
     unknown = sorted(set(names.unique().to_list()) - set(_SPLIT_CODES))
     if unknown:
-        place = names.is_in(unknown).arg_max()
-        assert place is not None
         raise ConfigurationError(
-            f"column split of {table.path} holds {unknown}, the first in row {place + 1}",
+            f"column split of {table.path} holds {unknown}, the first in row "
+            f"{first_row(names.is_in(unknown))}",
             hint=f"known: {', '.join(SPLIT_NAMES)}; without the column the splits are made by time",
         )
     return names.replace_strict(_SPLIT_CODES, return_dtype=pl.Int8).to_numpy()

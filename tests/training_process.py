@@ -26,9 +26,9 @@ SETTINGS = ("epochs=3", "requests_at_once=16", "part_size=35", "user_dim=4", "pa
 SAME_SUMS = ("unknown_share=0", "memory_dropout=0", "activation=prelu", "epochs=2")
 
 
-def write_tables(directory: Path) -> TrainingTables:
+def write_tables(directory: Path, n_shoppers: int = 14, days: float = 10.0) -> TrainingTables:
     """Write the tables of a few simulated shoppers."""
-    simulation = simulate_walk(3, 14, 10.0)
+    simulation = simulate_walk(3, n_shoppers, days)
     tables = tables_in(directory)
     simulation.events_table().write_parquet(tables.events)
     simulation.samples_table().write_parquet(tables.samples)

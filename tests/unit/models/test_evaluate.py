@@ -7,20 +7,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from training_process import write_tables
 
 from interest_center.core.errors import ConfigurationError
 from models.bundle import untrained_bundle
 from models.evaluate import evaluate
-from models.simulate import simulate_walk
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write tables of a few simulated shoppers, and two bundles that know none of their items."""
     directory = tmp_path_factory.mktemp("world")
-    simulation = simulate_walk(3, 25, 12.0)
-    simulation.events_table().write_parquet(directory / "events.parquet")
-    simulation.samples_table().write_parquet(directory / "samples.parquet")
+    write_tables(directory, 25, 12.0)
     untrained_bundle(directory / "mimn", "din+mimn")
     untrained_bundle(directory / "din", "din")
     return directory

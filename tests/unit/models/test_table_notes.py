@@ -5,10 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from training_process import write_tables
 
-from interest_center.core.layout import StateConfig
 from models.excluded_days import days_text, parse_days
-from models.simulate import simulate_walk
 from models.table_notes import split_text, training_notes, unread_columns
 from models.tables import read_samples
 from models.training_tables import TrainingTables, read_training_data
@@ -16,14 +15,7 @@ from models.training_tables import TrainingTables, read_training_data
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> TrainingTables:
-    directory = tmp_path_factory.mktemp("world")
-    simulation = simulate_walk(3, 14, 10.0)
-    tables = TrainingTables(
-        directory / "events.parquet", directory / "samples.parquet", StateConfig()
-    )
-    simulation.events_table().write_parquet(tables.events)
-    simulation.samples_table().write_parquet(tables.samples)
-    return tables
+    return write_tables(tmp_path_factory.mktemp("world"))
 
 
 def test_columns_that_are_not_read_are_named(tables: TrainingTables, tmp_path: Path) -> None:

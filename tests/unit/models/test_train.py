@@ -11,13 +11,12 @@ import torch
 from click.testing import CliRunner, Result
 from event_files import scalars_in
 from rich.console import Console
+from training_process import write_tables
 
 from interest_center.core.errors import ConfigurationError
-from interest_center.core.layout import StateConfig
 from models.bundle import load_bundle
 from models.ctr_config import default_config
 from models.evaluate import evaluate
-from models.simulate import simulate_walk
 from models.train import _bundle_of_seed, below_counting, train
 from models.training import Trainer
 from models.training_options import TrainingOptions
@@ -35,13 +34,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> TrainingTables:
     """Write the tables of a few simulated shoppers."""
-    directory = tmp_path_factory.mktemp("world")
-    simulation = simulate_walk(3, 25, 12.0)
-    simulation.events_table().write_parquet(directory / "events.parquet")
-    simulation.samples_table().write_parquet(directory / "samples.parquet")
-    return TrainingTables(
-        directory / "events.parquet", directory / "samples.parquet", StateConfig()
-    )
+    return write_tables(tmp_path_factory.mktemp("world"), 25, 12.0)
 
 
 def run_train(tables: TrainingTables, out: Path, *more: str) -> Result:

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from training_process import write_tables
 
 from interest_center.core.layout import StateConfig
 from models import training_run
 from models.ctr_config import default_config
 from models.samples import Ints
-from models.simulate import simulate_walk
 from models.training import Trainer
 from models.training_options import TrainingOptions
 from models.training_run import TrainingPlan, _train
 from models.training_state import resume_training
 from models.training_step import Shares
-from models.training_tables import TrainingData, TrainingTables, read_training_data
+from models.training_tables import TrainingData, read_training_data
 from models.training_vocabulary import make_vocabulary
 from models.walks import MemoryWalk
 
@@ -37,12 +37,7 @@ class InterruptedTrainer(Trainer):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     torch.set_num_threads(1)
-    directory = tmp_path_factory.mktemp("world")
-    tables = TrainingTables(directory / "e.parquet", directory / "s.parquet", STATE)
-    simulation = simulate_walk(3, 14, 10.0)
-    simulation.events_table().write_parquet(tables.events)
-    simulation.samples_table().write_parquet(tables.samples)
-    return read_training_data(tables)
+    return read_training_data(write_tables(tmp_path_factory.mktemp("world")))
 
 
 @pytest.fixture(autouse=True)
