@@ -26,6 +26,7 @@ COMMANDS = {
     "worker": LazyCommand("streams.worker", "worker", "The interest worker: events to states."),
     "state": LazyCommand("interest_center.client_commands", "state", "Show a user's state."),
     "lag": LazyCommand("streams.lag", "lag", "How far the states are behind the events, live."),
+    "verify": LazyCommand("streams.verify", "verify", "States recomputed from the log, compared."),
     "convert": LazyCommand(
         "models.adapters.command", "convert", "Public logs as tables to train on."
     ),

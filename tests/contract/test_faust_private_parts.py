@@ -68,6 +68,7 @@ def test_method_is_there(owner: Any, name: str, parameters: list[str]) -> None:
         (faust_consumer.Consumer.stop_flow, "self.flow_active = False"),
         (fetcher.Fetcher.__init__, "self._records = collections.OrderedDict()"),
         (fetcher.Fetcher.__init__, "self._wait_consume_future"),
+        (fetcher.Fetcher.__init__, "self._fetch_task"),
         (fetcher.FetchResult.__init__, "self._assignment = assignment"),
         # The heartbeat is looked up on the instance at each beat, so that ours is called.
         (group_coordinator.GroupCoordinator._heartbeat_routine, "await self._do_heartbeat()"),

@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import BehaviorEvent, EventRules
+from interest_center.core.layout import StateConfig
+from streams.reference.history import PartitionHistory
+from streams.reference.records import id_bits
+from streams.reference.states import event_hash
 
 APPEND_MS = 1_700_000_000_000
 N_PARTITIONS = 2
@@ -107,3 +111,30 @@ def test_any_split_of_a_run_gives_the_same(given_: list[Any], cut: int) -> None:
     assert [*parts[0].events.tolist(), *parts[1].events.tolist()] == whole.events.tolist()
     assert [*parts[0].dead_letters, *parts[1].dead_letters] == whole.dead_letters
     assert parts[0].texts | parts[1].texts == whole.texts
+
+
+@given(st.lists(st.tuples(KEYS, VALUES, HEADERS), max_size=6), st.integers(0, N_PARTITIONS - 1))
+def test_the_reference_reads_every_record_alike(given_: list[Any], partition: int) -> None:
+    records = [Sent(100 + i, *parts) for i, parts in enumerate(given_)]
+    batch = EventDecoder(EventRules("events", N_PARTITIONS)).decode(partition, records, 100, 106)
+    history = PartitionHistory(partition, N_PARTITIONS, StateConfig(), lambda _: True)
+    history.add(records)
+    assert history.dead == [letter.offset for letter in batch.dead_letters]
+    told = {}
+    for user, steps in history.by_user.items():
+        for step in steps:
+            event = step.event
+            told[step.offset] = (
+                (id_bits(user), 0, 0, 0, 0)
+                if event is None
+                else (
+                    id_bits(user),
+                    id_bits(event.item),
+                    0 if event.category is None else id_bits(event.category),
+                    event_hash(event.event_id),
+                    event.time_ms,
+                )
+            )
+    names = ["user", "item", "category", "event_hash", "event_time_ms"]
+    rows = batch.events[["offset", *names]].tolist()
+    assert told == {row[0]: tuple(row[1:]) for row in rows}

@@ -1,0 +1,207 @@
+"""Long-term memories as plain float64 loops over a user's events, from the papers' equations.
+
+MIMN: Pi et al. 2019, eq 1-9, in the reading that ``models/mimn.py`` states. HPMN: Ren et al. 2019,
+as ``models/hpmn.py`` states. Both read the tensors of a bundle's file and nothing else of
+``models``; a row is laid out as the bundle's updater lays it out.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle_files import read_files
+
+F64 = NDArray[np.float64]
+
+#: Where the choice of a top channel is closer than this, float32 and float64 may choose
+#: differently, and both are right: the loop follows both and keeps the branch nearest to the row
+#: that is compared.
+NEAR_TIE = 1e-5
+MAX_BRANCHES = 64
+_EPSILON = 1e-8
+
+
+def sigmoid(x: F64) -> F64:
+    """Return the logistic function."""
+    with np.errstate(over="ignore"):
+        return 1.0 / (1.0 + np.exp(-x))
+
+
+def softmax(x: F64) -> F64:
+    """Return the softmax over the last axis."""
+    raised = np.exp(x - x.max(-1, keepdims=True))
+    shares: F64 = raised / raised.sum(-1, keepdims=True)
+    return shares
+
+
+class _Gru:
+    """A GRU cell (Cho et al. 2014) with a keep gate; rows of the weights: input, then hidden."""
+
+    def __init__(self, weights: dict[str, F64], name: str) -> None:
+        self._gates, self._gates_bias = weights[f"{name}.gates"], weights[f"{name}.gates_bias"]
+        self._candidate = weights[f"{name}.candidate"]
+        self._candidate_bias = weights[f"{name}.candidate_bias"]
+
+    @property
+    def width(self) -> int:
+        """Width of the hidden vector."""
+        return len(self._candidate_bias)
+
+    def step(self, x: F64, hidden: F64) -> F64:
+        """Return the next hidden vector."""
+        both = sigmoid(np.concatenate((x, hidden)) @ self._gates + self._gates_bias)
+        reset, keep = both[: self.width], both[self.width :]
+        fresh = np.concatenate((x, reset * hidden)) @ self._candidate + self._candidate_bias
+        return keep * hidden + (1.0 - keep) * np.tanh(fresh)
+
+
+class MemoryReference(ABC):
+    """Computes rows of one memory model.
+
+    Args:
+        config: ``memory_config`` of the manifest.
+        tensors: Of the bundle.
+    """
+
+    def __init__(self, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
+        self.config = config
+        self.weights = {
+            name.removeprefix("memory."): tensor.astype(np.float64)
+            for name, tensor in tensors.items()
+            if name.startswith("memory.")
+        }
+        self._item_table = tensors["item_table.weight"].astype(np.float64)
+        self._category_table = tensors["category_table.weight"].astype(np.float64)
+        self._items = {int(x): i for i, x in enumerate(tensors["vocabulary.items"], 1)}
+        self._categories = {int(x): i for i, x in enumerate(tensors["vocabulary.categories"], 1)}
+        self._own_category = tensors["vocabulary.item_categories"]
+
+    def event(self, item: int, category: int) -> F64:
+        """Return the vector of an event; an item sent without category has the one it is known by.
+
+        Unknown ids have row 0.
+        """
+        row = self._items.get(item, 0)
+        if category == 0 and row > 0:
+            category = int(self._own_category[row - 1])
+        own = self._category_table[self._categories.get(category, 0)]
+        return np.concatenate((self._item_table[row], own))
+
+    @abstractmethod
+    def row_of(self, events: Sequence[tuple[int, int]], near: F64) -> F64:
+        """Walk a user's events and return the memory row.
+
+        Args:
+            events: Item and category bits, in order.
+            near: The row to compare with: decides between equally right choices.
+        """
+
+
+class MimnReference(MemoryReference):
+    """A row: slots [m, D], controller [H], read [D], channels [m, C], mean use [m], events."""
+
+    def __init__(self, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> None:
+        super().__init__(config, tensors)
+        self._controller = _Gru(self.weights, "controller")
+        self._channel = _Gru(self.weights, "channels")
+
+    def row_of(self, events: Sequence[tuple[int, int]], near: F64) -> F64:
+        """Walk a user's events and return the memory row."""
+        memory = self.weights["initial_memory"].copy()
+        m, d = memory.shape
+        hidden, read, g = np.zeros(self._controller.width), np.zeros(d), np.zeros(m)
+        branches = [np.zeros((m, self._channel.width))]
+        for item, category in events:
+            x = self.event(item, category)
+            hidden = self._controller.step(np.concatenate((x, read)), hidden)
+            head = hidden @ self.weights["heads"] + self.weights["heads_bias"]
+            erase, add = sigmoid(head[2 * d : 3 * d]), np.tanh(head[3 * d :])
+            w_read = softmax(_cosines(head[:d], memory))
+            w_write = softmax(_cosines(head[d : 2 * d], memory))
+            read = w_read @ memory
+            final = self._rebalanced(w_write, g / max(1.0, float(g.sum())))
+            memory = memory * (1.0 - np.outer(final, erase)) + np.outer(final, add)
+            g = g + final
+            chosen = _top_choices(w_read, self.config["n_top_channels"])
+            branches = [self._moved(s, c, x, memory) for s in branches for c in chosen]
+            branches = branches[:MAX_BRANCHES]
+        n = len(events)
+        tail = [*(g / max(1, n)), float(n)]
+        rows = [
+            np.concatenate((memory.ravel(), hidden, read, channels.ravel(), tail))
+            for channels in branches
+        ]
+        if rows[0].shape != near.shape:
+            return rows[0]
+        return min(rows, key=lambda row: float(np.abs(row - near).max()))
+
+    def _rebalanced(self, write: F64, use: F64) -> F64:
+        """Return the write weights rebalanced by the slots' use (eq 6-7)."""
+        form = self.config["utilisation"]
+        if form == "off":
+            return write
+        if form == "transfer_matrix":
+            return np.asarray(write @ softmax(self.weights["transfer"] @ use))
+        scaled = write * softmax(self.weights["transfer"][:, 0] @ use)
+        return scaled if form == "elementwise" else scaled / scaled.sum()
+
+    def _moved(self, channels: F64, choice: Sequence[int], x: F64, memory: F64) -> F64:
+        moved = channels.copy()
+        for slot in choice:
+            moved[slot] = self._channel.step(np.concatenate((x, memory[slot])), channels[slot])
+        return moved
+
+
+class HpmnReference(MemoryReference):
+    """A row: slots [k, H], events modulo the longest period, events."""
+
+    def row_of(self, events: Sequence[tuple[int, int]], near: F64) -> F64:
+        """Walk a user's events and return the memory row; there is nothing to choose."""
+        del near
+        periods = self.config["periods"]
+        cells = [_Gru(self.weights, f"cells.{j}") for j in range(len(periods))]
+        slots = [np.zeros(cell.width) for cell in cells]
+        for number, (item, category) in enumerate(events, start=1):
+            below = self.event(item, category)
+            for j, period in enumerate(periods):
+                if number % period == 0:
+                    slots[j] = cells[j].step(below, slots[j])
+                below = slots[j]
+        n = len(events)
+        return np.concatenate((*slots, [float(n % periods[-1]), float(n)]))
+
+
+def memory_reference(bundle: Path) -> MemoryReference | None:
+    """Return the memory of a bundle, None when it has none.
+
+    Raises:
+        BundleError: There is no bundle, or it is damaged.
+    """
+    manifest, tensors = read_files(bundle)
+    kinds = {"mimn": MimnReference, "hpmn": HpmnReference}
+    name = manifest.config.get("memory")
+    if name is None:
+        return None
+    config = json.loads(json.dumps(manifest.config["memory_config"]))
+    return kinds[name](config, dict(tensors))
+
+
+def _cosines(key: F64, slots: F64) -> F64:
+    lengths = np.linalg.norm(key) * np.linalg.norm(slots, axis=1)
+    return np.asarray(slots @ key / (lengths + _EPSILON))
+
+
+def _top_choices(weights: F64, n_top: int) -> list[tuple[int, ...]]:
+    """Return the slots with the largest weights; near ties of the last place give more choices."""
+    order = sorted(range(len(weights)), key=lambda slot: (-weights[slot], slot))
+    chosen = tuple(order[:n_top])
+    if not 0 < n_top < len(weights):
+        return [chosen]
+    last = weights[order[n_top - 1]]
+    rivals = [slot for slot in order[n_top:] if last - weights[slot] < NEAR_TIE]
+    return [chosen, *((*chosen[:-1], rival) for rival in rivals)]
