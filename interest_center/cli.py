@@ -26,6 +26,9 @@ COMMANDS = {
     "worker": LazyCommand("streams.worker", "worker", "The interest worker: events to states."),
     "state": LazyCommand("interest_center.client_commands", "state", "Show a user's state."),
     "lag": LazyCommand("streams.lag", "lag", "How far the states are behind the events, live."),
+    "snapshot": LazyCommand(
+        "streams.snapshot_commands", "snapshot", "List, check, restore and prune snapshots."
+    ),
     "verify": LazyCommand("streams.verify", "verify", "States recomputed from the log, compared."),
     "convert": LazyCommand(
         "models.adapters.command", "convert", "Public logs as tables to train on."

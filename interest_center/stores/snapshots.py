@@ -17,7 +17,7 @@ from interest_center.core.records import decode_meta
 from interest_center.stores.rocksdb import RocksStore
 from interest_center.stores.snapshot_target import SnapshotManifest, SnapshotTarget, content_hash
 
-__all__ = ["PruneReport", "SnapshotManifest", "SnapshotReport", "Snapshots"]
+__all__ = ["PruneReport", "SnapshotManifest", "SnapshotReport", "Snapshots", "download"]
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +142,7 @@ class Snapshots:
             if memory_fingerprint is not None and not (same and complete):
                 continue
             try:
-                self._download(manifest, directory)
+                download(self._target, manifest, directory)
             except (OSError, CorruptRecordError, StoreError) as error:
                 log.warning("snapshot_not_intact", name=manifest.name, error=str(error))
                 continue
@@ -173,19 +173,26 @@ class Snapshots:
                 n_files += self._target.remove(path)
         return PruneReport(n_manifests, n_files)
 
-    def _download(self, manifest: SnapshotManifest, directory: Path) -> None:
-        """Make a checked copy in ``directory``, which appears when it is complete."""
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(directory.parent) as folder:
-            copy = folder / "copy"
-            copy.mkdir()
-            for name, hashed in manifest.files.items():
-                if Path(name).name != name:
-                    raise CorruptRecordError(f"manifest names a file outside its copy: {name!r}")
-                self._target.download(hashed, copy / name)
-            if read_meta(copy) != manifest.meta:
-                raise CorruptRecordError("the copy says something else than its manifest")
-            copy.rename(directory)
+
+def download(target: SnapshotTarget, manifest: SnapshotManifest, directory: Path) -> None:
+    """Make a checked copy of a snapshot in ``directory``, which appears when it is complete.
+
+    Raises:
+        CorruptRecordError: A file is not the one that was put, or the copy says something else.
+        StoreError: The copy cannot be opened.
+        OSError: A file is missing, or cannot be read or written.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _scratch(directory.parent) as folder:
+        copy = folder / "copy"
+        copy.mkdir()
+        for name, hashed in manifest.files.items():
+            if Path(name).name != name:
+                raise CorruptRecordError(f"manifest names a file outside its copy: {name!r}")
+            target.download(hashed, copy / name)
+        if read_meta(copy) != manifest.meta:
+            raise CorruptRecordError("the copy says something else than its manifest")
+        copy.rename(directory)
 
 
 def kept_names(manifests: list[SnapshotManifest], now_ms: int) -> set[str]:

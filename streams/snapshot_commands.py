@@ -1,0 +1,246 @@
+"""``uic snapshot``: what lies in the snapshot target; check it, put it back, clean it up."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from interest_center.core.errors import ConfigurationError, InterestCenterError
+from interest_center.core.layout import StateConfig
+from interest_center.settings import Settings, load_settings
+from interest_center.stores.snapshot_target import SnapshotManifest, SnapshotTarget
+from interest_center.stores.snapshots import Snapshots, download
+from streams.copies import PartitionFiles
+from streams.state_lock import StateLock
+
+_URL = click.option("--snapshot-url", help="Where the snapshots are.  [UIC_SNAPSHOT_URL]")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A snapshot in the target, under the short name that commands take."""
+
+    manifest: SnapshotManifest
+
+    @property
+    def id(self) -> str:
+        """The random part of its name."""
+        return self.manifest.name.rsplit("-", 1)[-1].removesuffix(".json")
+
+    @property
+    def created(self) -> str:
+        """When it was made, UTC."""
+        moment = datetime.fromtimestamp(self.manifest.created_ms / 1000, UTC)
+        return moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``list`` shows."""
+        meta = self.manifest.meta
+        return {
+            "id": self.id,
+            "topic": meta.identity.topic,
+            "topic_id": meta.identity.topic_id,
+            "partition": meta.identity.partition,
+            "offset": meta.watermark,
+            "created_ms": self.manifest.created_ms,
+            "size_bytes": self.manifest.size_bytes,
+            "memory": f"{meta.memory_fingerprint:016x}" if meta.memory_fingerprint else None,
+            "rules": meta.config_fingerprint,
+            "layout_version": meta.layout_version,
+            "history_from": meta.history_from,
+        }
+
+
+@click.group()
+def snapshot() -> None:
+    """Snapshots of the states: list, verify, restore and prune them.
+
+    Workers make them by themselves, every UIC_SNAPSHOT_INTERVAL_SECONDS and at their end, and start
+    from them when they have no state of their own; these commands are for operators.
+    """
+
+
+@snapshot.command("list")
+@_URL
+@_JSON
+def list_snapshots(snapshot_url: str | None, as_json: bool) -> None:
+    """List the snapshots, newest first."""
+    kept = _kept(load_settings(snapshot_url=snapshot_url))
+    if as_json:
+        for one in kept:
+            click.echo(json.dumps(one.as_json()))
+        return
+    table = Table()
+    for name in ("id", "topic", "partition", "offset", "created (UTC)", "MiB", "memory", "rules"):
+        table.add_column(
+            name, justify="right" if name in ("partition", "offset", "MiB") else "left"
+        )
+    for one in kept:
+        told = one.as_json()
+        table.add_row(
+            one.id,
+            f"{told['topic']} {told['topic_id']}",
+            str(told["partition"]),
+            f"{told['offset']:,}",
+            one.created,
+            f"{told['size_bytes'] / (1 << 20):,.1f}",
+            told["memory"] or "none",
+            told["rules"],
+        )
+    Console().print(table)
+
+
+@snapshot.command()
+@click.argument("ids", nargs=-1)
+@_URL
+@_JSON
+def verify(ids: tuple[str, ...], snapshot_url: str | None, as_json: bool) -> None:
+    """Check snapshots (all, or those named): each file, and what the opened copy says.
+
+    Each is fetched as a worker that starts from it would. Exit status 1 when one is not intact.
+    """
+    settings = load_settings(snapshot_url=snapshot_url)
+    target, found = _target(settings), _chosen(_kept(settings), ids)
+    n_broken = 0
+    for one in track(found, "verifying", console=Console(stderr=True), transient=True):
+        trouble = _trouble(target, one)
+        n_broken += bool(trouble)
+        if as_json:
+            click.echo(json.dumps({"id": one.id, "intact": not trouble, "why": trouble or None}))
+        else:
+            identity = one.manifest.meta.identity
+            place = f"partition {identity.partition}, offset {one.manifest.meta.watermark:,}"
+            click.echo(f"{one.id}  {place}: {trouble or 'intact'}")
+    if not as_json:
+        click.echo(f"{len(found) - n_broken} of {len(found)} intact")
+    sys.exit(1 if n_broken else 0)
+
+
+@snapshot.command()
+@click.argument("ids", nargs=-1, required=True)
+@_URL
+@click.option("--state-dir", type=click.Path(path_type=Path),
+              help="State directory of a worker that does not run.  [UIC_STATE_DIR]")  # fmt: skip
+def restore(ids: tuple[str, ...], snapshot_url: str | None, state_dir: Path | None) -> None:
+    """Put snapshots into a state directory, as the copies that its worker starts from.
+
+    At most one a partition. What the directory holds of these partitions is set aside, not
+    removed. The worker goes on at the offset of the snapshot.
+    """
+    settings = load_settings(snapshot_url=snapshot_url, state_dir=state_dir)
+    target, found = _target(settings), _chosen(_kept(settings), ids)
+    partitions = [one.manifest.meta.identity.partition for one in found]
+    if len(set(partitions)) < len(partitions):
+        raise ConfigurationError(
+            "two of these snapshots are of the same partition", hint="name one a partition"
+        )
+    lock = StateLock(settings.states)
+    try:
+        for one in found:
+            _restore(target, one, settings.states)
+    finally:
+        lock.release()
+
+
+@snapshot.command()
+@_URL
+def prune(snapshot_url: str | None) -> None:
+    """Remove old snapshots, as workers do after each of their own.
+
+    A day's are kept, one a day for seven days, and the newest of each partition; files that no
+    snapshot names go when they are older than a day.
+    """
+    settings = load_settings(snapshot_url=snapshot_url)
+    kept = _kept(settings)
+    assert settings.snapshots is not None
+    now_ms = time.time_ns() // 1_000_000
+    manifests = files = 0
+    for identity in sorted({one.manifest.meta.identity for one in kept}, key=str):
+        report = Snapshots(settings.snapshots, identity, StateConfig()).prune(now_ms)
+        manifests, files = manifests + report.manifests, files + report.files
+    click.echo(
+        f"removed {manifests:,} snapshots and {files:,} files; {len(kept) - manifests:,} kept"
+    )
+
+
+def _target(settings: Settings) -> SnapshotTarget:
+    """Return the target of the snapshots.
+
+    Raises:
+        ConfigurationError: Snapshots are switched off, or there is no such kind of target.
+    """
+    if settings.snapshots is None:
+        raise ConfigurationError(
+            "snapshots are switched off", hint="name their place: --snapshot-url URL"
+        )
+    return SnapshotTarget(settings.snapshots)
+
+
+def _kept(settings: Settings) -> list[Kept]:
+    """Return the snapshots in the target, newest first.
+
+    Raises:
+        ConfigurationError: The target cannot be read.
+    """
+    try:
+        manifests, _ = _target(settings).manifests()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot look for snapshots at {settings.snapshots}: {error}"
+        ) from error
+    return [Kept(one) for one in sorted(manifests, key=lambda m: m.created_ms, reverse=True)]
+
+
+def _chosen(kept: Sequence[Kept], ids: Sequence[str]) -> list[Kept]:
+    """Return the snapshots of these short names, all when there is none.
+
+    Raises:
+        ConfigurationError: A name is of no snapshot.
+    """
+    by_id = {one.id: one for one in kept}
+    unknown = [name for name in ids if name not in by_id]
+    if unknown:
+        raise ConfigurationError(
+            f"there is no snapshot {unknown[0]}", hint="`uic snapshot list` shows them"
+        )
+    return [by_id[name] for name in dict.fromkeys(ids)] if ids else list(kept)
+
+
+def _trouble(target: SnapshotTarget, one: Kept) -> str:
+    """Fetch a snapshot to a place of no use; return what is wrong with it, empty if nothing."""
+    with tempfile.TemporaryDirectory(prefix="uic-snapshot-") as folder:
+        try:
+            download(target, one.manifest, Path(folder) / "copy")
+        except (OSError, InterestCenterError) as error:
+            return str(error)
+    return ""
+
+
+def _restore(target: SnapshotTarget, one: Kept, states: Path) -> None:
+    files = PartitionFiles(states, one.manifest.meta.identity.partition)
+    copy = files.new_copy()
+    try:
+        download(target, one.manifest, copy)
+    except (OSError, InterestCenterError) as error:
+        raise ConfigurationError(
+            f"snapshot {one.id} cannot be restored: {error}", hint="choose another one"
+        ) from error
+    # In this order a crash between the two steps loses nothing.
+    old = files.current()
+    aside = None if old is None else files.set_aside(old)
+    files.make_current(copy)
+    place = f"partition {one.manifest.meta.identity.partition}"
+    click.echo(f"{place}: {one.id}, offset {one.manifest.meta.watermark:,}, is in {copy}")
+    if aside is not None:
+        click.echo(f"{place}: what was there is now in {aside}")
