@@ -27,7 +27,7 @@ COMMANDS = {
     "state": LazyCommand("interest_center.client_commands", "state", "Show a user's state."),
     "lag": LazyCommand("streams.lag", "lag", "How far the states are behind the events, live."),
     "snapshot": LazyCommand(
-        "streams.snapshot_commands", "snapshot", "List, check, restore and prune snapshots."
+        "streams.snapshot_commands", "snapshot", "Make, list, check and restore snapshots."
     ),
     "verify": LazyCommand("streams.verify", "verify", "States recomputed from the log, compared."),
     "convert": LazyCommand(

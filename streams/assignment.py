@@ -8,15 +8,21 @@ from typing import Protocol
 import structlog
 
 from interest_center import metrics
-from interest_center.api.directory import PartitionStatus
+from interest_center.api.directory import PartitionStatus, SavedSnapshot
 from interest_center.center import PartitionCenter
-from interest_center.core.errors import LogMismatchError, NotReadyError, PartitionCountError
+from interest_center.core.errors import (
+    BadRequestError,
+    LogMismatchError,
+    NotReadyError,
+    PartitionCountError,
+)
 from interest_center.core.meta import LogIdentity
 from interest_center.query import InterestViews
 from interest_center.settings import Settings
 from streams.log_identity import AFRESH
 from streams.partitions import OwnedPartition
 from streams.pending_runs import ReceivedRun
+from streams.snapshot_timer import save_snapshot
 from streams.topics import topic_identity
 from streams.worker_tools import WorkerTools
 
@@ -219,6 +225,16 @@ class Assignment:
         if not ready:
             return "replaying"
         return owned.lacks_memory or "ready"
+
+    async def save_snapshots(self) -> list[SavedSnapshot]:
+        """Save a snapshot of each own partition now, one after another.
+
+        Raises:
+            BadRequestError: Snapshots are switched off.
+        """
+        if self.tools.settings.snapshots is None:
+            raise BadRequestError("snapshots are switched off at this worker", "snapshots")
+        return [await save_snapshot(self.tools, one) for one in list(self.owned.values())]
 
     # --- watching --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from interest_center.core.errors import InterestCenterError
 from streams.assignment import Assignment
-from streams.snapshot_timer import SnapshotTimer
+from streams.snapshot_timer import SnapshotTimer, save_snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class PartitionService(mode.Service):
         assigned = self._assigned()
         if not self.crashed:
             for owned in list(assigned.owned.values()):
-                await self._snapshots.save(owned)
+                await save_snapshot(assigned.tools, owned)
         await asyncio.wait_for(assigned.close(), CLOSE_SECONDS)
         await assigned.tools.stop()
 

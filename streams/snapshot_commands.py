@@ -1,5 +1,6 @@
-"""``uic snapshot``: what lies in the snapshot target; check it, put it back, clean it up."""
+"""``uic snapshot``: what lies in the snapshot target; make, check, put back, clean up."""
 
+import asyncio
 import json
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from interest_center.stores.snapshot_target import SnapshotManifest, SnapshotTar
 from interest_center.stores.snapshots import Snapshots, download
 from streams.copies import PartitionFiles
 from streams.state_lock import StateLock
+from streams.state_questions import StateQuestions
 
 _URL = click.option("--snapshot-url", help="Where the snapshots are.  [UIC_SNAPSHOT_URL]")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -64,11 +66,41 @@ class Kept:
 
 @click.group()
 def snapshot() -> None:
-    """Snapshots of the states: list, verify, restore and prune them.
+    """Snapshots of the states: create, list, verify, restore and prune them.
 
     Workers make them by themselves, every UIC_SNAPSHOT_INTERVAL_SECONDS and at their end, and start
     from them when they have no state of their own; these commands are for operators.
     """
+
+
+@snapshot.command()
+@_JSON
+def create(as_json: bool) -> None:
+    """Let the running workers (UIC_WORKER_URLS, and those they know) save all partitions now.
+
+    Exit status 1 when a partition could not be saved.
+    """
+    saved = asyncio.run(_save_all(load_settings()))
+    for one in saved:
+        if as_json:
+            click.echo(json.dumps(one))
+        elif one["error"]:
+            click.echo(f"partition {one['partition']}: not saved, {one['error']}")
+        else:
+            click.echo(
+                f"partition {one['partition']}: offset {one['offset']:,}, "
+                f"{one['uploaded_bytes']:,} bytes uploaded"
+            )
+    sys.exit(1 if any(one["error"] for one in saved) else 0)
+
+
+async def _save_all(settings: Settings) -> list[dict[str, Any]]:
+    async with StateQuestions(settings.worker_urls.split(",")) as questions:
+        told = await questions.partitions()
+        saved = []
+        for url in sorted({str(status["owner_url"]) for status in told.values()}):
+            saved += await questions.save_snapshots(url)
+    return sorted(saved, key=lambda one: int(one["partition"]))
 
 
 @snapshot.command("list")

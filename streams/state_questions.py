@@ -113,6 +113,23 @@ class StateQuestions:
                 )
             await asyncio.sleep(PAUSE_SECONDS)
 
+    async def save_snapshots(self, url: str) -> list[dict[str, Any]]:
+        """Let one worker save its partitions; return what became of each.
+
+        Raises:
+            NoAnswerError: It does not answer, or does not save any.
+        """
+        timeout = aiohttp.ClientTimeout(total=None)
+        try:
+            async with self._session.post(url + "/v1/snapshots", timeout=timeout) as answer:
+                content = await answer.json()
+        except _NO_ANSWER as error:
+            raise NoAnswerError(f"{url} does not answer ({error})") from error
+        if answer.status != 200:
+            raise NoAnswerError(f"{url}: {content.get('error', answer.status)}")
+        saved: list[dict[str, Any]] = content["snapshots"]
+        return saved
+
     async def _partitions_of(self, url: str) -> dict[str, Any]:
         try:
             async with self._session.get(url + "/v1/partitions") as answer:

@@ -15,9 +15,9 @@ from typing import Any
 import uvicorn
 
 from interest_center.api.app import create_api
-from interest_center.api.directory import PartitionStatus
+from interest_center.api.directory import PartitionStatus, SavedSnapshot
 from interest_center.center import PartitionCenter
-from interest_center.core.errors import NotReadyError
+from interest_center.core.errors import BadRequestError, NotReadyError
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventRules
 from interest_center.core.ids import partition_of
@@ -115,6 +115,10 @@ class Node:
             PartitionStatus(partition, url, mine=url == self.url, ready=self.is_ready)
             for partition, url in enumerate(self.cluster.owners)
         ]
+
+    async def save_snapshots(self) -> list[SavedSnapshot]:
+        """Refuse: the stores are in memory."""
+        raise BadRequestError("snapshots are switched off at this worker", "snapshots")
 
     def refresh_metrics(self) -> None:
         """Do nothing: there is no lag to show."""

@@ -43,6 +43,22 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     phase: str | None = None
 
 
+class SavedSnapshot(msgspec.Struct, frozen=True):
+    """What became of a snapshot that was asked for.
+
+    Attributes:
+        partition: Of which partition.
+        offset: It is the state of the events before it; None when there is no snapshot.
+        uploaded_bytes: What the target did not have; 0 when its newest one says the same already.
+        error: Why there is none.
+    """
+
+    partition: int
+    offset: int | None = None
+    uploaded_bytes: int = 0
+    error: str | None = None
+
+
 class PartitionDirectory(Protocol):
     """Who answers for which partition, and the centers of the own ones."""
 
@@ -84,6 +100,14 @@ class PartitionDirectory(Protocol):
 
     def statuses(self) -> list[PartitionStatus]:
         """Describe every partition, in order."""
+        ...
+
+    async def save_snapshots(self) -> list[SavedSnapshot]:
+        """Save a snapshot of each own partition now.
+
+        Raises:
+            BadRequestError: Snapshots are switched off.
+        """
         ...
 
     def refresh_metrics(self) -> None:

@@ -20,6 +20,7 @@ from interest_center.api.schema import (
     Interest,
     Interests,
     Partitions,
+    SavedSnapshots,
 )
 from interest_center.api.views import InterestQueries
 from interest_center.core.errors import BadRequestError, NotReadyError
@@ -150,6 +151,20 @@ async def get_partitions(request: AnyRequest) -> Response[bytes]:
     return json_or_reply(Partitions(directory.n_partitions, directory.statuses()))
 
 
+@post(
+    "/v1/snapshots",
+    status_code=200,
+    responses={200: ResponseSpec(SavedSnapshots, generate_examples=False), 400: ERRORS[400]},
+)
+async def save_snapshots(request: AnyRequest) -> Response[bytes]:
+    """Save a snapshot of each partition of this worker now, beside those that it makes by itself.
+
+    The answer comes when all are saved.
+    """
+    directory: PartitionDirectory = request.app.state.directory
+    return json_or_reply(SavedSnapshots(await directory.save_snapshots()))
+
+
 @get("/health/live")
 async def live() -> Health:
     """Answer as long as the process can."""
@@ -193,6 +208,7 @@ ROUTES = [
     batch_get,
     multi_get,
     get_partitions,
+    save_snapshots,
     live,
     ready,
     get_metrics,

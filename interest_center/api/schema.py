@@ -2,7 +2,7 @@
 
 import msgspec
 
-from interest_center.api.directory import PartitionStatus
+from interest_center.api.directory import PartitionStatus, SavedSnapshot
 
 
 class Freshness(msgspec.Struct):
@@ -94,3 +94,9 @@ class Partitions(msgspec.Struct):
 
     n_partitions: int
     partitions: list[PartitionStatus]
+
+
+class SavedSnapshots(msgspec.Struct):
+    """One snapshot a partition of the worker that was asked."""
+
+    snapshots: list[SavedSnapshot]

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 from worker_process import Sender, WorkerProcess, wait_until
 
-from interest_center.settings import Settings
+from interest_center.cli import cli
+from interest_center.settings import Settings, environment_of
 from models.bundle import untrained_bundle
 from streams.topics import create_topics, open_admin
 
@@ -81,6 +83,27 @@ def test_a_snapshot_is_a_start(worker_settings: Settings, sender: Sender, start)
     assert "snapshot_restored" in worker.output()
     sender.check(worker.url)
     assert worker.counters()["applied"] == 2100
+
+
+def test_a_snapshot_that_is_asked_for_is_a_start(
+    worker_settings: Settings, sender: Sender, start, monkeypatch
+) -> None:
+    sender.send(2000)
+    worker = start().wait_ready()
+    for name, value in environment_of(worker_settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("UIC_WORKER_URLS", worker.url)
+    done = CliRunner().invoke(cli, ["snapshot", "create", "--json"])
+    assert done.exit_code == 0, done.output
+    saved = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["partition"] for one in saved] == [0, 1, 2, 3]
+    assert sum(one["offset"] for one in saved) == 2000
+    assert all(one["uploaded_bytes"] for one in saved)
+    worker.kill()
+    shutil.rmtree(worker_settings.states)
+    worker = start().wait_ready()
+    assert worker.output().count("snapshot_restored") == 4
+    sender.check(worker.url)
 
 
 def test_bad_records_go_to_the_dead_letters_and_the_stream_goes_on(
