@@ -5,9 +5,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +16,20 @@ from rich.table import Table
 from interest_center.core.errors import ConfigurationError, InterestCenterError
 from interest_center.core.layout import StateConfig
 from interest_center.settings import Settings, load_settings
-from interest_center.stores.snapshot_target import SnapshotManifest, SnapshotTarget
+from interest_center.stores.snapshot_target import SnapshotTarget
 from interest_center.stores.snapshots import Snapshots, download
 from streams.copies import PartitionFiles
+from streams.kept_snapshots import (
+    KeptSnapshot,
+    chosen_snapshots,
+    kept_snapshots,
+    snapshot_target,
+)
 from streams.state_lock import StateLock
 from streams.state_questions import StateQuestions
 
 _URL = click.option("--snapshot-url", help="Where the snapshots are.  [UIC_SNAPSHOT_URL]")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A snapshot in the target, under the short name that commands take."""
-
-    manifest: SnapshotManifest
-
-    @property
-    def id(self) -> str:
-        """The random part of its name."""
-        return self.manifest.name.rsplit("-", 1)[-1].removesuffix(".json")
-
-    @property
-    def created(self) -> str:
-        """When it was made, UTC."""
-        moment = datetime.fromtimestamp(self.manifest.created_ms / 1000, UTC)
-        return moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what ``list`` shows."""
-        meta = self.manifest.meta
-        return {
-            "id": self.id,
-            "topic": meta.identity.topic,
-            "topic_id": meta.identity.topic_id,
-            "partition": meta.identity.partition,
-            "offset": meta.watermark,
-            "created_ms": self.manifest.created_ms,
-            "size_bytes": self.manifest.size_bytes,
-            "memory": f"{meta.memory_fingerprint:016x}" if meta.memory_fingerprint else None,
-            "rules": meta.config_fingerprint,
-            "layout_version": meta.layout_version,
-            "history_from": meta.history_from,
-        }
 
 
 @click.group()
@@ -108,7 +76,7 @@ async def _save_all(settings: Settings) -> list[dict[str, Any]]:
 @_JSON
 def list_snapshots(snapshot_url: str | None, as_json: bool) -> None:
     """List the snapshots, newest first."""
-    kept = _kept(load_settings(snapshot_url=snapshot_url))
+    kept = kept_snapshots(load_settings(snapshot_url=snapshot_url))
     if as_json:
         for one in kept:
             click.echo(json.dumps(one.as_json()))
@@ -143,7 +111,7 @@ def verify(ids: tuple[str, ...], snapshot_url: str | None, as_json: bool) -> Non
     Each is fetched as a worker that starts from it would. Exit status 1 when one is not intact.
     """
     settings = load_settings(snapshot_url=snapshot_url)
-    target, found = _target(settings), _chosen(_kept(settings), ids)
+    target, found = snapshot_target(settings), chosen_snapshots(kept_snapshots(settings), ids)
     n_broken = 0
     for one in track(found, "verifying", console=Console(stderr=True), transient=True):
         trouble = _trouble(target, one)
@@ -171,7 +139,7 @@ def restore(ids: tuple[str, ...], snapshot_url: str | None, state_dir: Path | No
     removed. The worker goes on at the offset of the snapshot.
     """
     settings = load_settings(snapshot_url=snapshot_url, state_dir=state_dir)
-    target, found = _target(settings), _chosen(_kept(settings), ids)
+    target, found = snapshot_target(settings), chosen_snapshots(kept_snapshots(settings), ids)
     partitions = [one.manifest.meta.identity.partition for one in found]
     if len(set(partitions)) < len(partitions):
         raise ConfigurationError(
@@ -194,7 +162,7 @@ def prune(snapshot_url: str | None) -> None:
     snapshot names go when they are older than a day.
     """
     settings = load_settings(snapshot_url=snapshot_url)
-    kept = _kept(settings)
+    kept = kept_snapshots(settings)
     assert settings.snapshots is not None
     now_ms = time.time_ns() // 1_000_000
     manifests = files = 0
@@ -206,50 +174,7 @@ def prune(snapshot_url: str | None) -> None:
     )
 
 
-def _target(settings: Settings) -> SnapshotTarget:
-    """Return the target of the snapshots.
-
-    Raises:
-        ConfigurationError: Snapshots are switched off, or there is no such kind of target.
-    """
-    if settings.snapshots is None:
-        raise ConfigurationError(
-            "snapshots are switched off", hint="name their place: --snapshot-url URL"
-        )
-    return SnapshotTarget(settings.snapshots)
-
-
-def _kept(settings: Settings) -> list[Kept]:
-    """Return the snapshots in the target, newest first.
-
-    Raises:
-        ConfigurationError: The target cannot be read.
-    """
-    try:
-        manifests, _ = _target(settings).manifests()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot look for snapshots at {settings.snapshots}: {error}"
-        ) from error
-    return [Kept(one) for one in sorted(manifests, key=lambda m: m.created_ms, reverse=True)]
-
-
-def _chosen(kept: Sequence[Kept], ids: Sequence[str]) -> list[Kept]:
-    """Return the snapshots of these short names, all when there is none.
-
-    Raises:
-        ConfigurationError: A name is of no snapshot.
-    """
-    by_id = {one.id: one for one in kept}
-    unknown = [name for name in ids if name not in by_id]
-    if unknown:
-        raise ConfigurationError(
-            f"there is no snapshot {unknown[0]}", hint="`uic snapshot list` shows them"
-        )
-    return [by_id[name] for name in dict.fromkeys(ids)] if ids else list(kept)
-
-
-def _trouble(target: SnapshotTarget, one: Kept) -> str:
+def _trouble(target: SnapshotTarget, one: KeptSnapshot) -> str:
     """Fetch a snapshot to a place of no use; return what is wrong with it, empty if nothing."""
     with tempfile.TemporaryDirectory(prefix="uic-snapshot-") as folder:
         try:
@@ -259,7 +184,7 @@ def _trouble(target: SnapshotTarget, one: Kept) -> str:
     return ""
 
 
-def _restore(target: SnapshotTarget, one: Kept, states: Path) -> None:
+def _restore(target: SnapshotTarget, one: KeptSnapshot, states: Path) -> None:
     files = PartitionFiles(states, one.manifest.meta.identity.partition)
     copy = files.new_copy()
     try:

@@ -7,14 +7,10 @@ import numpy as np
 
 from interest_center.core.layout import StateConfig
 from interest_center.core.messages import UserState
-from interest_center.core.records import (
-    Behaviors,
-    decode_memory,
-    decode_profile,
-    decode_subsequence,
-)
+from interest_center.core.records import decode_memory, decode_profile, decode_subsequence
 from streams.reference.memories import MemoryReference
-from streams.reference.states import Behavior, State
+from streams.reference.states import State
+from streams.reference.stored_states import behaviors_of
 
 #: Of a memory value: float32 in the engine, float64 in the reference.
 MEMORY_TOLERANCE = 1e-4
@@ -97,7 +93,7 @@ class StateComparer:
             "last event time": (profile.last_event_time_ms, wanted.last_time_ms or 0),
             "chained hash": (profile.chain_hash, wanted.chain),
             "remembered event ids": (profile.event_ids.tolist(), wanted.recent_ids),
-            "behaviors": (self._behaviors(profile), wanted.behaviors),
+            "behaviors": (behaviors_of(profile, self._rules), wanted.behaviors),
             "directory": (
                 listed,
                 {
@@ -117,7 +113,7 @@ class StateComparer:
         for category, kept in wanted.subsequences.items():
             into.behaviors += len(kept.behaviors)
             record = told.subsequences.get(category)
-            have = [] if record is None else self._behaviors(decode_subsequence(record))
+            have = [] if record is None else behaviors_of(decode_subsequence(record), self._rules)
             if have != kept.behaviors:
                 found.append(_difference(f"sub-sequence {category}", have, kept.behaviors))
         return found
@@ -128,21 +124,15 @@ class StateComparer:
         since = told.memory_from or 0
         events = [(item, category) for item, category, at in wanted.memory_events if at >= since]
         if told.memory is None:
-            return [f"no memory of {len(events)} events"] * bool(events)
+            some = bool(events) or wanted.memory_row is not None
+            return [f"no memory, {len(events)} events fed it"] * some
         row = decode_memory(told.memory).astype(np.float64)
-        right = memory.row_of(events, near=row)
-        into.memories += bool(events)
+        start = None if wanted.memory_row is None else wanted.memory_row.astype(np.float64)
+        right = memory.row_of(events, row, start)
+        into.memories += bool(events) or start is not None
         worst = float(np.abs(row - right).max()) if row.shape == right.shape else np.inf
         into.worst_memory = max(into.worst_memory, worst)
         return [f"memory differs by {worst:.2e}"] * (not worst <= MEMORY_TOLERANCE)
-
-    def _behaviors(self, stored: Behaviors) -> list[Behavior]:
-        names = self._rules.event_types
-        columns = (stored.item, stored.category, stored.event_type, stored.event_time_ms)
-        return [
-            (item, category, names[code - 1], time_ms)
-            for item, category, code, time_ms in zip(*(c.tolist() for c in columns), strict=True)
-        ]
 
 
 def _difference(name: str, have: object, wanted: object) -> str:

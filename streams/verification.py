@@ -7,8 +7,8 @@ So the stream may go on meanwhile.
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -17,21 +17,20 @@ from interest_center.core.layout import StateConfig
 from interest_center.settings import Settings
 from streams.reference.history import PartitionHistory
 from streams.reference.memories import MemoryReference
-from streams.reference.records import NotGoodError, id_bits, user_of
+from streams.reference.records import NotGoodError, id_bits, partition_of, user_of
 from streams.reference.states import DEAD, OUTCOMES
-from streams.state_comparison import Comparison, StateComparer
+from streams.state_comparison import StateComparer
 from streams.state_questions import StateQuestions
 from streams.topic_reading import TopicReading
+from streams.verification_report import Report
+from streams.verification_starts import Start
+from streams.verified_logs import FileLog, Log, PartitionLog, Progress
 
 USERS_AT_ONCE = 200
 #: Records held in memory at once; a partition with more is read several times.
 MOST_RECORDS = 2_000_000
-MOST_TOLD = 20
 #: A user who is active meanwhile may get a category that was not asked for: it is asked for again.
 ASKS = 5
-
-#: Told how far it is: what goes on, how much of it is done, of how much.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -42,75 +41,18 @@ class Selection:
         users: These; empty: all, or a sample.
         sample: So many, drawn at random; 0: all.
         seed: Of the draw.
+        memories: Whether their memories are compared.
     """
 
     users: tuple[str, ...] = ()
     sample: int = 0
     seed: int = 0
+    memories: bool = True
 
     @property
     def is_all(self) -> bool:
         """Whether every user is wanted."""
         return not self.users and not self.sample
-
-
-@dataclass
-class Report:
-    """What was found.
-
-    Attributes:
-        comparison: Of users.
-        records: Records of these users, and bad ones, up to ``positions``.
-        positions: Offset of each partition at which the comparison began.
-        other: Differences of counters, dead letters and texts, one sentence each, the first few.
-        n_other: How many there are.
-        checked_all: Whether counters and dead letters were compared, which takes all users.
-    """
-
-    comparison: Comparison = field(default_factory=Comparison)
-    records: int = 0
-    positions: dict[int, int] = field(default_factory=dict)
-    other: list[str] = field(default_factory=list)
-    n_other: int = 0
-    checked_all: bool = False
-
-    def add(self, difference: str) -> None:
-        """Count a difference that is not one of a user's records."""
-        self.n_other += 1
-        if len(self.other) < MOST_TOLD:
-            self.other.append(difference)
-
-    @property
-    def clean(self) -> bool:
-        """Whether something was compared and nothing differs."""
-        return self.comparison.users > 0 and not self.comparison.n_different and not self.n_other
-
-
-class PartitionLog:
-    """What is known of a partition's log so far, read on when more is needed."""
-
-    def __init__(
-        self, topic: TopicReading, history: PartitionHistory, start: int, progress: Progress
-    ) -> None:
-        self._topic = topic
-        self.history = history
-        self._start = self._position = start
-        self._progress = progress
-
-    async def read_to(self, end: int) -> None:
-        """Read up to an offset, unless that is done.
-
-        Raises:
-            TruncatedLogError: The log no longer holds what is to be read.
-        """
-        if end <= self._position:
-            return
-        number = self.history.partition
-        async for records in self._topic.records(number, self._position, end):
-            self.history.add(records)
-            done = records[-1].offset + 1 - self._start
-            self._progress(f"partition {number}: records read", done, end - self._start)
-        self._position = end
 
 
 class Verification:
@@ -122,7 +64,7 @@ class Verification:
         memory: Computes memories, None to compare none.
         selection: Which users.
         progress: Told how far it is.
-        memories_due: Whether it is a mistake that memories are kept and not compared.
+        starts: Snapshots to begin at, by partition; only these partitions are verified then.
     """
 
     def __init__(
@@ -132,7 +74,7 @@ class Verification:
         memory: MemoryReference | None,
         selection: Selection,
         progress: Progress,
-        memories_due: bool = True,
+        starts: Mapping[int, Start] | None = None,
     ) -> None:
         self._settings = settings
         self._rules = rules
@@ -140,7 +82,7 @@ class Verification:
         self._selection = selection
         self._progress = progress
         self._comparer = StateComparer(rules, memory)
-        self._memories_due = memories_due
+        self._starts = starts or {}
         self._report = Report(checked_all=selection.is_all)
 
     async def run(self) -> Report:
@@ -158,18 +100,34 @@ class Verification:
             StateQuestions(self._settings.worker_urls.split(",")) as questions,
         ):
             told = await questions.partitions()
+            self._n_partitions = len(told)
             self._check_memories(told)
+            if self._starts:
+                told = {number: told[number] for number in self._starts if number in told}
             chosen = await self._chosen(topic, told)
             for number, status in sorted(told.items()):
                 self._report.positions[number] = int(status["position"])
-                dead |= await self._partition(topic, questions, told, number, chosen)
+                dead |= await self._partition(topic, questions, status, chosen)
         if self._selection.is_all:
             await self._compare_dead_letters(dead)
         return self._report
 
+    async def run_on_file(self, history: PartitionHistory) -> Report:
+        """Verify users whose whole history is at hand.
+
+        Raises:
+            NoAnswerError: Workers do not answer.
+            ConfigurationError: The workers follow other rules than those given.
+        """
+        self._report.checked_all = False
+        async with StateQuestions(self._settings.worker_urls.split(",")) as questions:
+            self._check_memories(await questions.partitions())
+            await self._users(sorted(history.by_user), FileLog(history), questions)
+        return self._report
+
     def _check_memories(self, told: Mapping[int, Mapping[str, Any]]) -> None:
         kept = {status["memory_model"] for status in told.values()} - {None}
-        if kept and self._memory is None and self._memories_due:
+        if kept and self._memory is None and self._selection.memories:
             raise ConfigurationError(
                 f"the workers keep memories of {', '.join(sorted(kept))}",
                 hint="name their bundle with --bundle, or leave memories out with --no-memory",
@@ -185,7 +143,7 @@ class Verification:
             return None
         users: set[str] = set()
         for number, status in sorted(told.items()):
-            start, end = int(status["history_from"]), int(status["position"])
+            start, end = self._start_of(status), int(status["position"])
             async for records in topic.records(number, start, end):
                 users.update(_users_of(records))
                 done = records[-1].offset + 1 - start
@@ -197,42 +155,51 @@ class Verification:
         self,
         topic: TopicReading,
         questions: StateQuestions,
-        told: Mapping[int, Mapping[str, Any]],
-        number: int,
+        status: Mapping[str, Any],
         chosen: frozenset[str] | None,
     ) -> set[tuple[int, int]]:
         """Verify a partition; return the places of its bad records."""
-        status = told[number]
-        start, end = int(status["history_from"]), int(status["position"])
+        number = int(status["partition"])
+        start, end = self._start_of(status), int(status["position"])
         n_turns = 1 if chosen is not None else 1 + (end - start) // MOST_RECORDS
         counted: Counter[str] = Counter()
         dead: set[tuple[int, int]] = set()
         for turn in range(n_turns):
             wanted = chosen.__contains__ if chosen is not None else _share(n_turns, turn)
-            history = PartitionHistory(number, len(told), self._rules, wanted)
+            history = PartitionHistory(number, self._n_partitions, self._rules, wanted)
+            if number in self._starts:
+                history.before = self._starts[number].states.state_of
             log = PartitionLog(topic, history, start, self._progress)
             await log.read_to(end)
             outcomes = history.outcomes(end)
             # A bad record belongs to no user: every turn finds all of them.
             counted.update(outcomes if not turn else outcomes - Counter({DEAD: outcomes[DEAD]}))
             dead |= {(number, offset) for offset in history.dead if offset < end}
-            await self._users(log, questions)
+            named = [
+                user
+                for user in self._selection.users
+                if partition_of(user.encode(), self._n_partitions) == number
+            ]
+            await self._users(sorted({*history.by_user, *named}), log, questions)
         self._report.records += sum(counted.values())
         if chosen is None:
             self._compare_counters(number, status, counted)
         return dead
 
-    async def _users(self, log: PartitionLog, questions: StateQuestions) -> None:
-        """Compare all users whose records are kept."""
-        users = sorted(log.history.by_user)
+    def _start_of(self, status: Mapping[str, Any]) -> int:
+        """Return the offset to begin at."""
+        start = self._starts.get(int(status["partition"]))
+        return int(status["history_from"]) if start is None else start.watermark
+
+    async def _users(self, users: Sequence[str], log: Log, questions: StateQuestions) -> None:
+        """Compare users."""
         for at in range(0, len(users), USERS_AT_ONCE):
             some = users[at : at + USERS_AT_ONCE]
             await self._some_users(some, log, questions)
-            what = f"partition {log.history.partition}: users compared"
-            self._progress(what, at + len(some), len(users))
+            self._progress("users compared", at + len(some), len(users))
 
     async def _some_users(
-        self, users: Collection[str], log: PartitionLog, questions: StateQuestions
+        self, users: Collection[str], log: Log, questions: StateQuestions
     ) -> None:
         """Compare some users, and how their ids are shown."""
         due = set(users)
@@ -257,7 +224,8 @@ class Verification:
         known = log.history.known_ids
         for answer in answers:
             for shown in _shown_ids(answer):
-                if id_bits(shown) not in known:
+                # Of a snapshot's ids nothing is known but their 64 bits.
+                if not self._starts and id_bits(shown) not in known:
                     self._report.add(f"user {answer['user_id']}: id {shown!r} was never sent")
 
     def _compare_counters(
@@ -265,7 +233,9 @@ class Verification:
     ) -> None:
         """Compare what became of the records; a state with a gap counts from before it."""
         told = status["counters"]
-        if told["start_position"] != status["history_from"]:
+        if number in self._starts:
+            counted = counted + Counter({o: self._starts[number].counters[o] for o in OUTCOMES})
+        elif told["start_position"] != status["history_from"]:
             return
         for outcome in OUTCOMES:
             if told[outcome] != counted[outcome]:
@@ -289,7 +259,8 @@ class Verification:
         for number, offset in sorted(dead - found):
             self._report.add(f"partition {number}: no dead letter of the bad record at {offset}")
         for number, offset in sorted(found - dead):
-            if offset < begun.get(number, 0):
+            start = self._starts[number].watermark if number in self._starts else 0
+            if start <= offset < begun.get(number, 0):
                 self._report.add(f"partition {number}: dead letter of the good record at {offset}")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from interest_center.settings import load_settings
-from streams.reference.memories import memory_reference
-from streams.verification import Report, Selection, Verification
+from streams.reference.memories import memory_fingerprint, memory_reference
+from streams.verification import Selection, Verification
+from streams.verification_report import Report
+from streams.verification_starts import history_of_file, opened
 from streams.worker_tools import state_rules
 
 
@@ -28,10 +31,13 @@ from streams.worker_tools import state_rules
 @click.option("--state-config", type=click.Path(path_type=Path),
               help="Rules of the states, without a bundle.  [UIC_STATE_CONFIG]")  # fmt: skip
 @click.option("--no-memory", is_flag=True, help="Do not compare long-term memories.")
+@click.option("--from-snapshot", "snapshots", multiple=True, metavar="ID",
+              help="Begin at this snapshot, see `uic snapshot list`; one a partition.")  # fmt: skip
+@click.option("--events", "path", type=click.Path(path_type=Path), metavar="FILE",
+              help="The whole history is in this table, as `uic produce` takes it.")  # fmt: skip
+@click.option("--snapshot-url", help="Where the snapshots are.  [UIC_SNAPSHOT_URL]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(
-    users: tuple[str, ...], sample: int, seed: int, no_memory: bool, as_json: bool, **given: Any
-) -> None:
+def verify(as_json: bool, **given: Any) -> None:
     """Recompute states from the events topic and compare them with what the workers say.
 
     Plain code that shares nothing with the engine walks the events of each user (all users by
@@ -39,29 +45,47 @@ def verify(
     compares profile, recent behaviors, remembered ids, sub-sequences and memory; of all users also
     the counters and the dead letters.
 
+    Where the topic no longer holds the whole history, begin at a snapshot of each partition
+    (--from-snapshot); what came before it is then taken as it says.
+
     The exit status is 0 when nothing differs, 1 when something does, 2 when it cannot be told.
     """
-    settings = load_settings(**given)
-    rules = state_rules(settings)
-    memory = None
-    if settings.bundle is not None and not no_memory:
-        memory = memory_reference(settings.bundle)
-    selection = Selection(users, sample, seed)
     started = time.monotonic()
-    with _bars() as bars:
-        task = bars.add_task("asking the workers", total=None)
-
-        def progress(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
-
-        verification = Verification(settings, rules, memory, selection, progress, not no_memory)
-        report = asyncio.run(verification.run())
+    report = _verified(**given)
     seconds = time.monotonic() - started
     if as_json:
         click.echo(json.dumps(report_as_json(report, seconds)))
     else:
         _show(report, seconds)
     sys.exit(0 if report.clean else 1)
+
+
+def _verified(
+    snapshots: tuple[str, ...], path: Path | None, no_memory: bool, **given: Any
+) -> Report:
+    """Verify as the options say."""
+    selection = Selection(given.pop("users"), given.pop("sample"), given.pop("seed"), not no_memory)
+    settings = load_settings(**given)
+    rules = state_rules(settings)
+    memory = None
+    if settings.bundle is not None and not no_memory:
+        memory = memory_reference(settings.bundle)
+    if path is not None and (snapshots or not selection.is_all):
+        raise click.UsageError("--events takes all users of the file, and no snapshot")
+    with _bars() as bars, ExitStack() as stack:
+        task = bars.add_task("asking the workers", total=None)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
+
+        starts = {}
+        if snapshots:
+            fingerprint = 0 if settings.bundle is None else memory_fingerprint(settings.bundle)
+            starts = stack.enter_context(opened(settings, rules, snapshots, fingerprint))
+        run = Verification(settings, rules, memory, selection, progress, starts)
+        if path is None:
+            return asyncio.run(run.run())
+        return asyncio.run(run.run_on_file(history_of_file(path, rules)))
 
 
 def report_as_json(report: Report, seconds: float) -> dict[str, Any]:

@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafka.partitioner.default import murmur2
-
 from interest_center.core.layout import StateConfig
-from streams.reference.records import Event, NotGoodError, event_of, id_bits, user_of
+from streams.reference.records import (
+    Event,
+    NotGoodError,
+    event_of,
+    id_bits,
+    partition_of,
+    user_of,
+)
 from streams.reference.states import DEAD, ERASED, State, apply_event
 
 
@@ -29,6 +34,7 @@ class PartitionHistory:
         n_partitions: Partitions of the topic.
         rules: Of the states.
         wanted: Tells of which users to keep the records.
+        before: Returns the state of a user before the first record.
         by_user: Their records.
         dead: Offsets of the records that are no good events.
         known_ids: 64 bits of every item and category that was sent.
@@ -38,6 +44,7 @@ class PartitionHistory:
     n_partitions: int
     rules: StateConfig
     wanted: Callable[[str], bool]
+    before: Callable[[str], State] = lambda _: State()
     by_user: dict[str, list[Step]] = field(default_factory=dict)
     dead: list[int] = field(default_factory=list)
     known_ids: set[int] = field(default_factory=set)
@@ -60,7 +67,7 @@ class PartitionHistory:
 
     def _read(self, record: Any) -> tuple[str, Event | None]:
         user = user_of(record.key)
-        if (murmur2(record.key) & 0x7FFFFFFF) % self.n_partitions != self.partition:
+        if partition_of(record.key, self.n_partitions) != self.partition:
             raise NotGoodError("in another partition")
         if record.value is None:
             return user, None
@@ -69,7 +76,7 @@ class PartitionHistory:
 
     def state_of(self, user: str, watermark: int) -> State:
         """Return the state of a user from the records with an offset below ``watermark``."""
-        state = State()
+        state = self.before(user)
         for step in self.by_user.get(user, ()):
             if step.offset >= watermark:
                 break
@@ -82,8 +89,8 @@ class PartitionHistory:
     def outcomes(self, watermark: int) -> Counter[str]:
         """Count what became of the records below ``watermark``; of the users that are kept."""
         counted = Counter({DEAD: sum(offset < watermark for offset in self.dead)})
-        for steps in self.by_user.values():
-            state = State()
+        for user, steps in self.by_user.items():
+            state = self.before(user)
             for step in steps:
                 if step.offset >= watermark:
                     break
@@ -95,6 +102,7 @@ class PartitionHistory:
         return counted
 
     def categories_of(self, user: str) -> list[int]:
-        """Return the 64 bits of every category that a user's events name."""
+        """Return the 64 bits of every category that a user's state may hold."""
         events = [step.event for step in self.by_user.get(user, ()) if step.event is not None]
-        return sorted({id_bits(e.category) for e in events if e.category is not None})
+        named = {id_bits(e.category) for e in events if e.category is not None}
+        return sorted(named | self.before(user).subsequences.keys())

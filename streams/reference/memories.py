@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle_files import read_files
+from models.bundle_files import read_files, read_manifest
 
 F64 = NDArray[np.float64]
 
@@ -93,12 +93,13 @@ class MemoryReference(ABC):
         return np.concatenate((self._item_table[row], own))
 
     @abstractmethod
-    def row_of(self, events: Sequence[tuple[int, int]], near: F64) -> F64:
+    def row_of(self, events: Sequence[tuple[int, int]], near: F64, start: F64 | None = None) -> F64:
         """Walk a user's events and return the memory row.
 
         Args:
             events: Item and category bits, in order.
             near: The row to compare with: decides between equally right choices.
+            start: Row to begin with, None: that of a user without events.
         """
 
 
@@ -110,12 +111,15 @@ class MimnReference(MemoryReference):
         self._controller = _Gru(self.weights, "controller")
         self._channel = _Gru(self.weights, "channels")
 
-    def row_of(self, events: Sequence[tuple[int, int]], near: F64) -> F64:
+    def row_of(self, events: Sequence[tuple[int, int]], near: F64, start: F64 | None = None) -> F64:
         """Walk a user's events and return the memory row."""
-        memory = self.weights["initial_memory"].copy()
-        m, d = memory.shape
-        hidden, read, g = np.zeros(self._controller.width), np.zeros(d), np.zeros(m)
-        branches = [np.zeros((m, self._channel.width))]
+        m, d = self.weights["initial_memory"].shape
+        widths = (m * d, self._controller.width, d, m * self._channel.width, m, 1)
+        begun = np.zeros(sum(widths)) if start is None else start
+        slots, hidden, read, channels, use, count = np.split(begun, np.cumsum(widths)[:-1])
+        memory = self.weights["initial_memory"] if start is None else slots.reshape(m, d)
+        g = use * count
+        branches = [channels.reshape(m, -1)]
         for item, category in events:
             x = self.event(item, category)
             hidden = self._controller.step(np.concatenate((x, read)), hidden)
@@ -130,8 +134,8 @@ class MimnReference(MemoryReference):
             chosen = _top_choices(w_read, self.config["n_top_channels"])
             branches = [self._moved(s, c, x, memory) for s in branches for c in chosen]
             branches = branches[:MAX_BRANCHES]
-        n = len(events)
-        tail = [*(g / max(1, n)), float(n)]
+        n = float(count[0]) + len(events)
+        tail = [*(g / max(1.0, n)), n]
         rows = [
             np.concatenate((memory.ravel(), hidden, read, channels.ravel(), tail))
             for channels in branches
@@ -160,20 +164,22 @@ class MimnReference(MemoryReference):
 class HpmnReference(MemoryReference):
     """A row: slots [k, H], events modulo the longest period, events."""
 
-    def row_of(self, events: Sequence[tuple[int, int]], near: F64) -> F64:
+    def row_of(self, events: Sequence[tuple[int, int]], near: F64, start: F64 | None = None) -> F64:
         """Walk a user's events and return the memory row; there is nothing to choose."""
         del near
         periods = self.config["periods"]
         cells = [_Gru(self.weights, f"cells.{j}") for j in range(len(periods))]
-        slots = [np.zeros(cell.width) for cell in cells]
-        for number, (item, category) in enumerate(events, start=1):
+        begun = np.zeros(len(cells) * cells[0].width + 2) if start is None else start
+        slots = list(begun[:-2].reshape(len(cells), -1))
+        phase, count = int(begun[-2]), float(begun[-1])
+        for number, (item, category) in enumerate(events, start=phase + 1):
             below = self.event(item, category)
             for j, period in enumerate(periods):
                 if number % period == 0:
                     slots[j] = cells[j].step(below, slots[j])
                 below = slots[j]
         n = len(events)
-        return np.concatenate((*slots, [float(n % periods[-1]), float(n)]))
+        return np.concatenate((*slots, [float((phase + n) % periods[-1]), count + n]))
 
 
 def memory_reference(bundle: Path) -> MemoryReference | None:
@@ -189,6 +195,15 @@ def memory_reference(bundle: Path) -> MemoryReference | None:
         return None
     config = json.loads(json.dumps(manifest.config["memory_config"]))
     return kinds[name](config, dict(tensors))
+
+
+def memory_fingerprint(bundle: Path) -> int:
+    """Return the fingerprint under which the memories of a bundle are stored, 0 without one.
+
+    Raises:
+        BundleError: There is no bundle, or it is damaged.
+    """
+    return int(read_manifest(bundle).memory_fingerprint or "0", 16)
 
 
 def _cosines(key: F64, slots: F64) -> F64:

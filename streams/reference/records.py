@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kafka.partitioner.default import murmur2
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 MAX_ID_CHARS = 256
@@ -56,6 +58,11 @@ def id_bits(text: str) -> int:
             return number
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") | 1 << 63
+
+
+def partition_of(key: bytes, n_partitions: int) -> int:
+    """Return the partition that Kafka's default partitioner chooses, by kafka-python's hash."""
+    return int((murmur2(key) & 0x7FFFFFFF) % n_partitions)
 
 
 def user_of(key: bytes | None) -> str:

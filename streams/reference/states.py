@@ -10,6 +10,9 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from interest_center.core.layout import StateConfig
 from streams.reference.records import Event, id_bits
 
@@ -48,6 +51,7 @@ class State:
         behaviors: Ring of recent behaviors, oldest first.
         subsequences: By category bits.
         memory_events: Item and category bits of what fed the memory, with the record's offset.
+        memory_row: The memory before these, None: that of a user without events.
     """
 
     event_count: int = 0
@@ -58,6 +62,7 @@ class State:
     behaviors: list[Behavior] = field(default_factory=list)
     subsequences: dict[int, Subsequence] = field(default_factory=dict)
     memory_events: list[tuple[int, int, int]] = field(default_factory=list)
+    memory_row: NDArray[np.float32] | None = None
 
 
 def event_hash(event_id: str) -> int:

@@ -16,6 +16,7 @@ from interest_center.core.keys import SUBSEQUENCE, user_prefix
 from interest_center.settings import Settings, environment_of
 from interest_center.stores.rocksdb import RocksStore
 from models.bundle import untrained_bundle
+from streams.kept_snapshots import kept_snapshots
 
 pytestmark = pytest.mark.kafka
 
@@ -127,3 +128,48 @@ def test_nobody_there_is_no_clean_report(worker_settings: Settings, start) -> No
     start().wait_ready()
     status, told, _ = verify(worker_settings)
     assert (status, told["users"]) == (1, 0)
+
+
+def test_a_snapshot_is_where_to_begin(
+    worker_settings: Settings, sender: Sender, start, bundle: Path
+) -> None:
+    send_all_kinds(worker_settings, sender)
+    settings = worker_settings.model_copy(update={"bundle": bundle})
+    worker = start(bundle=bundle).wait_ready()
+    worker.wait_level()
+    assert worker.stop() == 0, worker.output()
+    ids = [one.id for one in kept_snapshots(settings)]
+    assert len(ids) == 4
+    send_all_kinds(worker_settings, sender)
+    worker = start(bundle=bundle).wait_ready()
+    worker.wait_level()
+    named = [part for name in ids for part in ("--from-snapshot", name)]
+    status, told, said = verify(settings, *named)
+    assert (status, told and told["differences"]) == (0, []), said
+    assert (told["users"], told["memories"]) == (50, 50)
+    assert told["records"] == 3000 + 100 + 4 + 500
+    assert told["events"] > 6000
+    status, told, said = verify(settings, *named[:2])
+    assert status == 0, said
+    assert len(told["positions"]) == 1
+    status, _, said = verify(settings, "--from-snapshot", "deadbeef")
+    assert status == 2
+    assert "uic snapshot list" in said
+
+
+def test_a_file_is_the_whole_history(
+    worker_settings: Settings, sender: Sender, start, tmp_path: Path
+) -> None:
+    lines = [sender.event(f"user-{number % 20}") for number in range(500)]
+    with sender.producer() as producer:
+        for line in lines:
+            user = json.loads(line)["user_id"].encode()
+            producer.send(worker_settings.events_topic, key=user, value=line)
+    start().wait_ready().wait_level()
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    status, told, said = verify(worker_settings, "--events", str(path))
+    assert (status, told["users"], told["events"]) == (0, 20, 500), said
+    path.write_bytes(b"\n".join(lines[:-1]))
+    status, told, said = verify(worker_settings, "--events", str(path))
+    assert (status, told["users_different"]) == (1, 1), said

@@ -1,0 +1,69 @@
+"""States to begin with, out of the records of a snapshot."""
+
+from pathlib import Path
+
+from interest_center.core.keys import MEMORY, PROFILE, SUBSEQUENCE, user_key
+from interest_center.core.layout import StateConfig
+from interest_center.core.records import (
+    Behaviors,
+    decode_memory,
+    decode_profile,
+    decode_subsequence,
+)
+from interest_center.stores.rocksdb import RocksStore
+from streams.reference.records import id_bits
+from streams.reference.states import Behavior, State, Subsequence
+
+
+class StoredStates:
+    """The states of users in a copy, read record by record.
+
+    Args:
+        copy: A RocksDB that nobody changes.
+        rules: Of the states.
+        memory_fingerprint: Weights whose memories are wanted, 0 for none.
+    """
+
+    def __init__(self, copy: Path, rules: StateConfig, memory_fingerprint: int) -> None:
+        self._store = RocksStore(copy, read_only=True)
+        self._rules = rules
+        self._fingerprint = memory_fingerprint
+
+    def state_of(self, user_id: str) -> State:
+        """Return the state of a user, a new one each time."""
+        user = id_bits(user_id)
+        record = self._store.get_many([user_key(user, PROFILE)])[0]
+        if record is None:
+            return State()
+        profile = decode_profile(record)
+        names, directory = self._rules.event_types, profile.directory
+        state = State(
+            profile.event_count,
+            last_time_ms=profile.last_event_time_ms if profile.event_count else None,
+            chain=profile.chain_hash,
+            recent_ids=profile.event_ids.tolist(),
+            behaviors=behaviors_of(profile, self._rules),
+        )
+        state.counts.update({names[code - 1]: n for code, n in profile.type_counts.items()})
+        pairs = zip(directory.category.tolist(), directory.updated_at.tolist(), strict=True)
+        for category, updated_at in pairs:
+            [kept] = self._store.get_many([user_key(user, SUBSEQUENCE, category)])
+            behaviors = [] if kept is None else behaviors_of(decode_subsequence(kept), self._rules)
+            state.subsequences[category] = Subsequence(updated_at, behaviors)
+        [memory] = self._store.get_many([user_key(user, MEMORY, self._fingerprint)])
+        if self._fingerprint and memory is not None:
+            state.memory_row = decode_memory(memory)
+        return state
+
+    def close(self) -> None:
+        """Release the copy."""
+        self._store.close()
+
+
+def behaviors_of(stored: Behaviors, rules: StateConfig) -> list[Behavior]:
+    """Return stored behaviors as the reference holds them, oldest first."""
+    columns = (stored.item, stored.category, stored.event_type, stored.event_time_ms)
+    return [
+        (item, category, rules.event_types[code - 1], time_ms)
+        for item, category, code, time_ms in zip(*(c.tolist() for c in columns), strict=True)
+    ]
