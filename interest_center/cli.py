@@ -20,7 +20,7 @@ class LazyCommand:
 
 COMMANDS = {
     "broker": LazyCommand("streams.broker", "broker", "A real Apache Kafka on this machine."),
-    "topics": LazyCommand("streams.topics", "topics", "Create and describe the topics."),
+    "topics": LazyCommand("streams.topic_commands", "topics", "Create, describe, re-key topics."),
     "simulate": LazyCommand("models.simulate", "simulate", "Simulated shoppers, as event logs."),
     "produce": LazyCommand("streams.producer", "produce", "Push behavior events to Kafka."),
     "worker": LazyCommand("streams.worker", "worker", "The interest worker: events to states."),

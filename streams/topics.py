@@ -1,19 +1,15 @@
 """The topics, made and checked: names come from the settings, their form is decided here."""
 
-import json
 import socket
 from dataclasses import dataclass
 from typing import Any
 
-import click
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.structs import TopicPartition
-from rich.console import Console
-from rich.table import Table
 
 from interest_center.core.errors import ConfigurationError, InterestCenterError
-from interest_center.settings import Settings, load_settings
+from interest_center.settings import Settings
 
 EVENTS_MESSAGE_BYTES = 1_048_576
 #: A dead letter holds the whole original record, and says in headers why it is there.
@@ -250,55 +246,3 @@ def _description(admin: KafkaAdminClient, plan: TopicPlan) -> dict[str, Any]:
         "as_planned": len(places) == plan.partitions
         and all(configuration[name] == value for name, value in plan.fixed.items()),
     }
-
-
-@click.group()
-def topics() -> None:
-    """Create and describe the topics: events and dead letters.
-
-    UIC_EVENTS_TOPIC, UIC_DEAD_LETTERS_TOPIC, UIC_PARTITIONS, UIC_REPLICATION_FACTOR and
-    UIC_RETENTION_MS say which. The number of partitions is chosen once: it decides where a user
-    lives and how many workers can share the work.
-    """
-
-
-@topics.command()
-def create() -> None:
-    """Create the topics that are missing; refuse one of another form."""
-    settings = load_settings()
-    made = create_topics(settings)
-    for plan in plans(settings):
-        state = "created" if plan.name in made else "is there"
-        click.echo(f"{plan.name}: {state}, {plan.partitions} partitions")
-
-
-@topics.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def describe(as_json: bool) -> None:
-    """Show the topics: partitions, offsets, retention, and whether they are as planned."""
-    found = describe_topics(load_settings())
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    for topic in found:
-        Console().print(_table(topic))
-
-
-def _table(topic: dict[str, Any]) -> Table:
-    """Draw one topic."""
-    table = Table("topic", topic["topic"])
-    if not topic["exists"]:
-        table.add_row("missing", "create it with `uic topics create`")
-        return table
-    retention = topic["retention_ms"]
-    offsets = [
-        f"{number}: {start:,} - {end:,}" for number, (start, end) in enumerate(topic["offsets"])
-    ]
-    table.add_row("id", topic["topic_id"])
-    table.add_row("partitions", str(topic["partitions"]))
-    table.add_row("offsets", "\n".join(offsets))
-    table.add_row("records", f"{sum(end - start for start, end in topic['offsets']):,}")
-    table.add_row("retention", "for ever" if retention < 0 else f"{retention / 3_600_000:g} h")
-    table.add_row("timestamps", topic["timestamp_type"])
-    table.add_row("as planned", "yes" if topic["as_planned"] else "no: see `uic topics create`")
-    return table

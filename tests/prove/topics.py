@@ -46,7 +46,7 @@ def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
         consumer.close()
 
 
-def _committed(bootstrap: str, topic: str) -> Iterator[Any]:
+def committed_records(bootstrap: str, topic: str) -> Iterator[Any]:
     """Yield every committed record of a topic, to its end as it is now."""
     consumer = _consumer(bootstrap)
     try:
@@ -64,13 +64,13 @@ def _committed(bootstrap: str, topic: str) -> Iterator[Any]:
 
 def committed_counts(bootstrap: str, topic: str) -> dict[int, int]:
     """Return how many records a reader of committed records finds in each partition."""
-    return dict(Counter(record.partition for record in _committed(bootstrap, topic)))
+    return dict(Counter(record.partition for record in committed_records(bootstrap, topic)))
 
 
 def dead_letters(bootstrap: str, topic: str) -> list[DeadLetter]:
     """Return every dead letter; after a crash the same one may lie there twice."""
     letters = []
-    for record in _committed(bootstrap, topic):
+    for record in committed_records(bootstrap, topic):
         said = {
             name: value.decode()
             for name, value in record.headers
@@ -84,7 +84,7 @@ def dead_letters(bootstrap: str, topic: str) -> list[DeadLetter]:
 def produced_events(bootstrap: str, topic: str) -> list[Sent]:
     """Return every committed record of a topic that holds good events, in whichever form."""
     found = []
-    for record in _committed(bootstrap, topic):
+    for record in committed_records(bootstrap, topic):
         event = plain_event(dict(record.headers), record.value)
         headers = tuple(record.headers)
         message = Message(record.key, record.value, event["user_id"], event, headers=headers)
