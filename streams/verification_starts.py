@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from interest_center.core.errors import ConfigurationError, InterestCenterError
 from interest_center.core.event_decoder import BadEventError
 from interest_center.core.layout import StateConfig
@@ -13,8 +15,8 @@ from interest_center.settings import Settings
 from interest_center.stores.snapshots import download
 from streams.event_tables import open_table
 from streams.kept_snapshots import chosen_snapshots, kept_snapshots, snapshot_target
-from streams.reference.history import PartitionHistory, Step
-from streams.reference.records import Event, id_bits
+from streams.reference.history import PartitionHistory
+from streams.reference.records import Event
 from streams.reference.stored_states import StoredStates
 from streams.row_events import RowMapping, RowReader
 
@@ -59,7 +61,7 @@ def opened(
                 raise ConfigurationError(f"snapshot {one.id} is not intact: {error}") from error
             states = StoredStates(Path(folder) / "copy", rules, memory_fingerprint)
             stack.callback(states.close)
-            counters = {n: getattr(meta.counters, n) for n in meta.counters.__struct_fields__}
+            counters = msgspec.structs.asdict(meta.counters)
             starts[meta.identity.partition] = Start(meta.watermark, counters, states)
         yield starts
 
@@ -83,8 +85,5 @@ def history_of_file(path: Path, rules: StateConfig) -> PartitionHistory:
             event.event_id, event.item_id, event.category_id, event.event_type, event.event_time_ms
         )
         # All lie before any watermark: a file does not say at which offsets its events came.
-        history.by_user.setdefault(event.user_id, []).append(Step(0, plain))
-        history.known_ids.add(id_bits(plain.item))
-        if plain.category is not None:
-            history.known_ids.add(id_bits(plain.category))
+        history.keep(event.user_id, 0, plain)
     return history

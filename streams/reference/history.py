@@ -59,11 +59,15 @@ class PartitionHistory:
                 continue
             if not self.wanted(user):
                 continue
-            self.by_user.setdefault(user, []).append(Step(record.offset, event))
-            if event is not None:
-                self.known_ids.add(id_bits(event.item))
-                if event.category is not None:
-                    self.known_ids.add(id_bits(event.category))
+            self.keep(user, record.offset, event)
+
+    def keep(self, user: str, offset: int, event: Event | None) -> None:
+        """Take one event of a user, or (None) an erasure."""
+        self.by_user.setdefault(user, []).append(Step(offset, event))
+        if event is not None:
+            self.known_ids.add(id_bits(event.item))
+            if event.category is not None:
+                self.known_ids.add(id_bits(event.category))
 
     def _read(self, record: Any) -> tuple[str, Event | None]:
         user = user_of(record.key)

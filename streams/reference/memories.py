@@ -5,7 +5,6 @@ as ``models/hpmn.py`` states. Both read the tensors of a bundle's file and nothi
 ``models``; a row is laid out as the bundle's updater lays it out.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -193,8 +192,7 @@ def memory_reference(bundle: Path) -> MemoryReference | None:
     name = manifest.config.get("memory")
     if name is None:
         return None
-    config = json.loads(json.dumps(manifest.config["memory_config"]))
-    return kinds[name](config, dict(tensors))
+    return kinds[name](manifest.config["memory_config"], tensors)
 
 
 def memory_fingerprint(bundle: Path) -> int:
