@@ -7,6 +7,7 @@ that the request holds of it, the sub-sequences of its category included, and no
 up in its place; the score is the probability that is answered.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
@@ -140,7 +141,7 @@ def interval(hits: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a share."""
     share, spread = hits / n, Z * Z / n
     centre = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
+    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
     return centre - half, centre + half
 
 
