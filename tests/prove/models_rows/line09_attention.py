@@ -29,7 +29,6 @@ from prove.rows import Bench, Check, NotShownError, figure
 from prove.trainings import Tables, Training, Trainings
 
 WORLD_SEED, WORLD = 10, ("--users", "800")
-EPOCHS = 2
 N_REQUESTS = 500
 MIN_BEHAVIORS = 5
 SPLIT = "test"
@@ -161,10 +160,10 @@ def shown(label: str, found: list[list[float]]) -> Iterator[Check]:
 
 
 def prove(bench: Bench) -> Iterator[Check]:
-    """Train each reader that attends; remove behaviors from requests of the test split."""
+    """Train each attending reader with the defaults; remove behaviors from requests of test."""
     trainings = Trainings(bench.workspace / "logs", bench.say)
     tables = trainings.world(WORLD_SEED, *WORLD).tables
-    wanted = [Training(name, tables, {"model": name, "epochs": EPOCHS}) for name in attending()]
+    wanted = [Training(name, tables, {"model": name}) for name in attending()]
     results = trainings.results(wanted)
     torch.set_num_threads(1)
     requests = requests_of(tables, bench.rng(9))
