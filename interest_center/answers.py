@@ -12,6 +12,8 @@ class CenterOptions:
 
     Attributes:
         hot_users: Users whose rows are kept in memory.
+        replay_cost: What replaying the journal after a crash may cost: an event 1, a user 4, a
+            checkpoint 50; some 200,000 a second.
         subsequences_per_user: Sub-sequence rows kept in memory, as a multiple of ``hot_users``.
         slice_seconds: Longest scan during which a read has to wait.
         timer: Returns seconds, for example ``time.perf_counter``; with it slices are cut to
@@ -20,6 +22,7 @@ class CenterOptions:
 
     hot_users: int = 50_000
     subsequences_per_user: int = 4
+    replay_cost: int = 250_000
     slice_seconds: float = 0.002
     timer: Callable[[], float] | None = None
 

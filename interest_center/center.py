@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,19 +19,31 @@ from interest_center.cold_rows import RowLoader
 from interest_center.core.errors import LogMismatchError, NotReadyError
 from interest_center.core.events import EventBatch
 from interest_center.core.fault_points import fault_point
+from interest_center.core.journal_records import EVENT_BYTES
 from interest_center.core.keys import META_KEY
 from interest_center.core.layout import StateConfig
 from interest_center.core.meta import Counters, LogIdentity, MetaRecord
 from interest_center.core.protocols import MemoryUpdater, Store
 from interest_center.core.records import decode_meta, encode_meta
 from interest_center.dictionary import Dictionary
-from interest_center.durable_batch import add_evicted, add_texts, dirty_rows_batch
+from interest_center.durable_batch import (
+    DurableBatch,
+    add_rows,
+    add_texts,
+    delete_evicted,
+    delete_users,
+)
 from interest_center.hot_rows import HotRows
+from interest_center.journal import Journal, Stored
 from interest_center.partition_lock import PartitionLock
 from interest_center.progress import NOTHING_APPLIED, Progress, check_copy
+from interest_center.scan_arrays import Columns
 from interest_center.slices import LONGEST_CHUNK, SliceScanner
 from interest_center.state_read import StateReader
+from interest_center.write_back import MOST_USERS, WriteBack
 
+#: Events that wait for a checkpoint at most.
+MOST_PENDING = 100_000
 #: Checkpoints remembered until somebody asks for their reports.
 MOST_REPORTS = 64
 #: A kill in the write comes so long after its beginning, and the start of what kills.
@@ -62,6 +75,7 @@ class PartitionCenter:
     Raises:
         LogMismatchError: The stored copy was computed from another log.
         StateMismatchError: The stored copy follows other rules or another layout version.
+        CorruptRecordError: The stored copy is damaged.
     """
 
     def __init__(
@@ -88,13 +102,32 @@ class PartitionCenter:
         initial = served.initial_row() if served is not None else None
         self._hot = HotRows(config, initial, self._options)
         self._lock = PartitionLock()
-        self._evicted: set[tuple[int, int]] = set()
+        self._evicted: dict[int, set[int]] = {}
         self._counters = self._progress.counters
         self._reports: deque[CheckpointReport] = deque(maxlen=MOST_REPORTS)
         self._dictionary = Dictionary(store)
-        self._loader = RowLoader(self._hot, store, self._lock, fingerprint, self.checkpoint)
+        self._loader = RowLoader(self._hot, store, self._lock, fingerprint, self._make_clean)
         self._scanner = SliceScanner(self._hot, config, served, self._options)
         self._reader = StateReader(self._hot, store, fingerprint)
+        self._journal = Journal(store, meta)
+        self._replayed_to: int | None = 0
+        self._replay_journal()
+        self._write_back = WriteBack(
+            self._hot, self._options.replay_cost, self.watermark, self._journal.total_cost
+        )
+
+    def _replay_journal(self) -> None:
+        """Bring the rows of a stored copy up to its watermark."""
+        n_chunk = min(self._options.hot_users, LONGEST_CHUNK)
+        for events in self._journal.unseen():
+            for start in range(0, len(events), n_chunk):
+                chunk = events[start : start + n_chunk]
+                columns = self._loader.columns(chunk, self._scanner.rules)
+                at = 0
+                while at < len(chunk):
+                    at = self._scan(columns, at)
+                    self._replayed_to = int(chunk["offset"][at - 1]) + 1
+        self._replayed_to = None
 
     @property
     def watermark(self) -> int:
@@ -194,9 +227,16 @@ class PartitionCenter:
         at = 0
         while at < len(events):
             with self._lock:
-                at = self._scanner.scan(columns, at)
-                self._evicted |= self._scanner.evicted()
+                begun, at = at, self._scan(columns, at)
+                self._journal.add(events[begun:at])
                 self._advance(int(offsets[at - 1]) + 1, self._scanner.sums, dead_offsets)
+
+    def _scan(self, columns: Columns, at: int) -> int:
+        """Scan a slice and return its end."""
+        end = self._scanner.scan(columns, at)
+        for user, category in self._scanner.evicted():
+            self._evicted.setdefault(user, set()).add(category)
+        return end
 
     def _advance(
         self, watermark: int, sums: NDArray[np.int64], dead_offsets: NDArray[np.int64]
@@ -220,38 +260,88 @@ class PartitionCenter:
             )
 
     def dirty_bytes(self) -> int:
-        """Bytes that a checkpoint would write now."""
-        return self._hot.dirty_bytes
+        """Bytes of the events that no checkpoint holds yet."""
+        return EVENT_BYTES * self._journal.n_pending
 
     def needs_checkpoint(self) -> bool:
-        """Whether so few clean rows are left that the next ``apply`` is likely to checkpoint."""
-        return any(
-            4 * pool.n_dirty > 3 * pool.capacity for pool in (self._hot.users, self._hot.pairs)
+        """Whether a checkpoint should come before its time: many events or rows wait for it."""
+        journal = self._journal
+        return not self._closed and (
+            journal.n_pending >= MOST_PENDING
+            or self._write_back.n_due(journal.total_cost) >= MOST_USERS
         )
 
     def checkpoint(self) -> CheckpointReport | None:
-        """Make everything before the watermark durable, as one atomic write; None: it is."""
-        timer = self._options.timer
+        """Make everything before the watermark durable, as one atomic write; None: it is.
+
+        While ``needs_checkpoint`` says so, each call writes more rows.
+        """
         with self._lock:
-            begun = timer() if timer is not None else 0.0
-            meta = self.meta()
-            if self._closed or meta == self._durable:
+            rounds, journal = self._write_back, self._journal
+            n = min(rounds.n_due(journal.total_cost), MOST_USERS)
+            if self._closed or (n == 0 and self.meta() == self._durable):
                 return None
-            batch = dirty_rows_batch(self._hot, self._fingerprint, self._store)
-            add_evicted(batch, self._evicted)
-            add_texts(batch, self._dictionary.pending)
-            batch.puts.append((META_KEY, encode_meta(meta)))
-            fault_point("before_checkpoint_write")
-            fault_point("in_checkpoint_write", after_ms=IN_WRITE_MS)
-            self._store.write(batch.puts, batch.deletes)
-            fault_point("after_checkpoint_write")
-            self._hot.all_durable()
-            self._evicted = set()
-            self._dictionary.written()
-            self._durable = meta
-            seconds = timer() - begun if timer is not None else 0.0
+            seen = rounds.began_at if rounds.ends_with(n) else None
+            report = self._write(rounds.next_rows(n), seen)
+            rounds.done(n, self.watermark, journal.total_cost)
+            return report
+
+    def settle(self) -> None:
+        """Make everything durable, with all rows: the journal is empty then.
+
+        At the end of a center: whoever opens the copy next has nothing to replay, and may have
+        other weights without leaving memories behind. A crash instead costs the replay.
+        """
+        while True:
+            with self._lock:
+                settled = self._hot.users.n_dirty == 0 and self._journal.is_empty
+                if self._closed or (settled and self.meta() == self._durable):
+                    return
+                self._write(self._hot.users.oldest_dirty(MOST_USERS), None)
+
+    def _make_clean(self) -> None:
+        """Write the rows that were not used for longest, so that they can be dropped."""
+        with self._lock:
+            self._write(self._hot.users.oldest_dirty(MOST_USERS), None)
+
+    def _write(self, rows: NDArray[np.int64], seen_until: int | None) -> CheckpointReport:
+        """Write a checkpoint with these rows; the lock is held.
+
+        Args:
+            rows: Rows of users, of which the changed ones are written.
+            seen_until: Position that all rows have seen with these; None: unknown.
+        """
+        timer = self._options.timer
+        begun = timer() if timer is not None else 0.0
+        dirty, journal, replayed_to = self._hot.dirty(rows), self._journal, self._replayed_to
+        users = self._hot.users.index.first
+        batch = DurableBatch()
+        add_rows(batch, self._hot, dirty, self._fingerprint)
+        delete_users(batch, users[dirty.erased].tolist(), self._store)
+        written = users[dirty.profiles]
+        lost = self._evicted.keys() & set(written.tolist()) if self._evicted else ()
+        for user in lost:
+            delete_evicted(batch, user, self._evicted[user])
+        add_texts(batch, self._dictionary.pending)
+        if replayed_to is None and self._hot.users.n_dirty == len(dirty.profiles):
+            seen_until = self.watermark
+        position = self.watermark if replayed_to is None else replayed_to
+        left = journal.put(batch, position, written, seen_until)
+        meta = self._meta(left)
+        batch.puts[META_KEY] = encode_meta(meta)
+        fault_point("before_checkpoint_write")
+        fault_point("in_checkpoint_write", after_ms=IN_WRITE_MS)
+        self._store.write(batch.puts.items(), batch.deletes)
+        fault_point("after_checkpoint_write")
+        self._hot.durable(dirty)
+        for user in lost:
+            del self._evicted[user]
+        journal.durable(self.watermark)
+        self._dictionary.written()
+        self._durable = meta
+        seconds = timer() - begun if timer is not None else 0.0
         n_rows = len(batch.puts) + len(batch.deletes)
-        report = CheckpointReport(meta.watermark, n_rows, batch.state_bytes, seconds, meta.counters)
+        report = CheckpointReport(meta.watermark, n_rows, batch.n_bytes, seconds, meta.counters)
         self._reports.append(report)
         return report
 
@@ -301,7 +391,14 @@ class PartitionCenter:
 
     def meta(self) -> MetaRecord:
         """Return what a checkpoint would now say about this copy."""
-        return self._progress.meta(self._config, self._identity)
+        return self._meta(self._journal.stored)
+
+    def _meta(self, journal: Stored) -> MetaRecord:
+        return msgspec.structs.replace(
+            self._progress.meta(self._config, self._identity),
+            journal_from=journal.begins_at,
+            journal_events=journal.n_events,
+        )
 
     def close(self) -> None:
         """Close the store without a checkpoint; a second call does nothing."""

@@ -64,7 +64,7 @@ class RowLoader:
         store: Where cold rows are.
         lock: The partition's lock; taken while the index changes.
         memory_fingerprint: Weights whose memories are read.
-        make_clean: Makes dirty rows clean: a checkpoint.
+        make_clean: Writes some dirty rows, those not used for longest: a checkpoint.
     """
 
     def __init__(
@@ -158,7 +158,8 @@ class RowLoader:
         if pool.n_free >= n:
             return
         rows = pool.droppable(n - pool.n_free, self._tick)
-        if pool.n_free + len(rows) < n:
+        while pool.n_free + len(rows) < n:
+            assert self._hot.users.n_dirty
             self._make_clean()
             self.n_forced_checkpoints += 1
             rows = pool.droppable(n - pool.n_free, self._tick)

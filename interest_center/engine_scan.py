@@ -5,7 +5,6 @@ the mask of events that the memory model sees next.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from interest_center.core.compiled import Index, compiled
 from interest_center.core.events import OP_ERASE
@@ -23,11 +22,9 @@ from interest_center.row_arrays import (
     N_MEMORY_EVENTS,
     ProfileRows,
 )
-from interest_center.row_codec import memory_words, profile_words, subsequence_words
 from interest_center.row_index import find_row, mix
 from interest_center.scan_arrays import (
     APPLIED,
-    DIRTY_WORDS,
     DUPLICATE,
     ERASURES,
     LATE,
@@ -51,38 +48,20 @@ def _is_duplicate(profiles: ProfileRows, row: Index, event_hash: np.uint64) -> n
 
 
 @compiled
-def _dirty_words(hot: Hot, row: Index) -> Index:
-    """Return the words that a checkpoint would now write for a user, sub-sequences aside."""
-    dirty = hot.profiles.dirty[row]
-    words = np.int64(0)
-    if dirty & DIRTY:
-        words += profile_words(hot.profiles, row)
-    if dirty & MEMORY_DIRTY:
-        words += memory_words(hot.profiles, hot.memories, row)
-    return words
-
-
-@compiled
-def _drop_subsequence(
-    hot: Hot, user: np.uint64, category: np.uint64, sums: NDArray[np.int64]
-) -> None:
+def _drop_subsequence(hot: Hot, user: np.uint64, category: np.uint64) -> None:
     """Empty the hot row of a sub-sequence that is gone; its record is deleted by the caller."""
     row = find_row(hot.subsequence_index, user, category)
     if row >= 0:
-        rows = hot.subsequences
-        if rows.dirty[row]:
-            sums[DIRTY_WORDS] -= subsequence_words(rows, row)
-        rows.n_behaviors[row] = 0
-        rows.dirty[row] = 0
+        hot.subsequences.n_behaviors[row] = 0
+        hot.subsequences.dirty[row] = 0
 
 
 @compiled
-def _erase(hot: Hot, row: Index, user: np.uint64, sums: NDArray[np.int64]) -> None:
+def _erase(hot: Hot, row: Index, user: np.uint64) -> None:
     """Make a user's rows those of a user without events, and mark older records to be deleted."""
     profiles = hot.profiles
-    sums[DIRTY_WORDS] -= _dirty_words(hot, row)
     for i in range(profiles.head[row, N_CATEGORIES]):
-        _drop_subsequence(hot, user, profiles.directory_category[row, i], sums)
+        _drop_subsequence(hot, user, profiles.directory_category[row, i])
     profiles.head[row] = 0
     profiles.type_counts[row] = 0
     profiles.dirty[row] = DIRTY | ERASED
@@ -110,7 +89,7 @@ def _directory_slot(
     else:
         slot = np.argmin(profiles.directory_updated_at[row])
         evicted = categories[slot]
-        _drop_subsequence(hot, user, evicted, out.sums)
+        _drop_subsequence(hot, user, evicted)
         out.evicted_user[out.sums[N_EVICTED]] = user
         out.evicted_category[out.sums[N_EVICTED]] = evicted
         out.sums[N_EVICTED] += 1
@@ -125,14 +104,12 @@ def _feed_subsequence(hot: Hot, events: Columns, i: Index, out: Outcome) -> None
     profiles, rows = hot.profiles, hot.subsequences
     row, sub = events.row[i], events.subsequence_row[i]
     slot = _directory_slot(hot, row, events.user[i], events.category[i], out)
-    before = subsequence_words(rows, sub) if rows.dirty[sub] else np.int64(0)
     at = rows.n_behaviors[sub] % rows.item.shape[1]
     rows.item[sub, at] = events.item[i]
     rows.event_time_ms[sub, at] = events.event_time_ms[i]
     rows.event_type[sub, at] = events.event_type[i]
     rows.n_behaviors[sub] += 1
     rows.dirty[sub] = DIRTY
-    out.sums[DIRTY_WORDS] += subsequence_words(rows, sub) - before
     profiles.directory_updated_at[row, slot] = profiles.head[row, EVENT_COUNT]
     profiles.directory_time_ms[row, slot] = events.event_time_ms[i]
     profiles.directory_size[row, slot] = min(rows.n_behaviors[sub], rows.item.shape[1])
@@ -171,7 +148,6 @@ def _apply(hot: Hot, rules: Rules, events: Columns, i: Index, out: Outcome) -> N
     profiles = hot.profiles
     row = events.row[i]
     feeds = rules.feeds[events.event_type[i]]
-    out.sums[DIRTY_WORDS] -= _dirty_words(hot, row)
     _count(profiles, events, i)
     if feeds & FEEDS_BEHAVIORS:
         _feed_behaviors(profiles, events, i)
@@ -182,7 +158,6 @@ def _apply(hot: Hot, rules: Rules, events: Columns, i: Index, out: Outcome) -> N
         profiles.head[row, N_MEMORY_EVENTS] += 1
         profiles.dirty[row] |= MEMORY_DIRTY
         out.to_memory[i] = True
-    out.sums[DIRTY_WORDS] += _dirty_words(hot, row)
     out.sums[APPLIED] += 1
     out.sums[MAX_TIME_MS] = max(out.sums[MAX_TIME_MS], events.event_time_ms[i])
 
@@ -199,7 +174,7 @@ def scan_events(
         row = events.row[i]
         head = hot.profiles.head[row]
         if events.op[i] == OP_ERASE:
-            _erase(hot, row, events.user[i], out.sums)
+            _erase(hot, row, events.user[i])
             for j in range(start, i):
                 if events.row[j] == row:
                     out.to_memory[j] = False

@@ -1,12 +1,22 @@
 """Rows of recently touched users: which row is whose, which are free, and which may be dropped."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.answers import CenterOptions
+from interest_center.core.compiled import compiled
 from interest_center.core.layout import StateConfig
-from interest_center.row_arrays import new_memory_rows, new_profile_rows, new_subsequence_rows
-from interest_center.row_index import find_rows, insert_rows, new_index, remove_rows
+from interest_center.row_arrays import (
+    ERASED,
+    MEMORY_DIRTY,
+    N_CATEGORIES,
+    new_memory_rows,
+    new_profile_rows,
+    new_subsequence_rows,
+)
+from interest_center.row_index import find_row, find_rows, insert_rows, new_index, remove_rows
 from interest_center.scan_arrays import Hot
 
 _NEVER = np.iinfo(np.int64).max
@@ -37,8 +47,15 @@ class RowPool:
 
     @property
     def n_dirty(self) -> int:
-        """Rows that may not be dropped before a checkpoint."""
+        """Rows that may not be dropped before they are written."""
         return int(np.count_nonzero(self._dirty))
+
+    def oldest_dirty(self, n: int) -> NDArray[np.int64]:
+        """Return up to ``n`` dirty rows, least recently used first."""
+        rows = np.flatnonzero(self._dirty)
+        if len(rows) > n:
+            rows = rows[np.argpartition(self._touched[rows], n - 1)[:n]]
+        return rows[np.argsort(self._touched[rows], kind="stable")]
 
     def find(self, first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the row of each key, -1 where it has none."""
@@ -84,6 +101,37 @@ class RowPool:
         self._n_free += len(rows)
 
 
+class DirtyRows(NamedTuple):
+    """Rows of some users that the store does not hold; each int64 ``[n]``, of its own length.
+
+    Attributes:
+        profiles: Rows of the profiles.
+        memories: Of these, the rows whose memory has changed too.
+        pairs: Rows of the users' sub-sequences.
+        erased: Of the profiles, those of users whose older records must go.
+    """
+
+    profiles: NDArray[np.int64]
+    memories: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    erased: NDArray[np.int64]
+
+
+@compiled
+def _dirty_pairs(hot: Hot, users: NDArray[np.uint64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the changed sub-sequence rows of users, by their directories."""
+    found = np.empty(len(rows) * hot.profiles.directory_category.shape[1], np.int64)
+    n = 0
+    for i in range(len(rows)):
+        for slot in range(hot.profiles.head[rows[i], N_CATEGORIES]):
+            category = hot.profiles.directory_category[rows[i], slot]
+            pair = find_row(hot.subsequence_index, users[i], category)
+            if pair >= 0 and hot.subsequences.dirty[pair]:
+                found[n] = pair
+                n += 1
+    return found[:n].copy()
+
+
 class HotRows:
     """All hot rows of one partition; memories lie in the same rows as the profiles.
 
@@ -106,7 +154,6 @@ class HotRows:
         self.memories = new_memory_rows(initial_memory, n_users)
         self.users = RowPool(n_users, self.profiles.dirty)
         self.pairs = RowPool(n_pairs, self.subsequences.dirty)
-        self.dirty_bytes = 0
 
     @property
     def keeps_memory(self) -> bool:
@@ -131,8 +178,18 @@ class HotRows:
         self.subsequences.n_behaviors[rows] = 0
         self.subsequences.dirty[rows] = 0
 
-    def all_durable(self) -> None:
-        """Note that a checkpoint has written every dirty row."""
-        self.profiles.dirty[:] = 0
-        self.subsequences.dirty[:] = 0
-        self.dirty_bytes = 0
+    def dirty(self, rows: NDArray[np.int64]) -> DirtyRows:
+        """Return what the store does not hold of the users in these rows, and of erased ones."""
+        dirty = self.profiles.dirty
+        rows = np.union1d(rows[dirty[rows] != 0], np.flatnonzero(dirty & ERASED))
+        return DirtyRows(
+            profiles=rows,
+            memories=rows[(dirty[rows] & MEMORY_DIRTY) != 0],
+            pairs=_dirty_pairs(self.hot, self.users.index.first[rows], rows),
+            erased=rows[(dirty[rows] & ERASED) != 0],
+        )
+
+    def durable(self, rows: DirtyRows) -> None:
+        """Note that the store holds these rows."""
+        self.profiles.dirty[rows.profiles] = 0
+        self.subsequences.dirty[rows.pairs] = 0

@@ -127,7 +127,7 @@ RECOVERY_PROGRESS_RATIO = Gauge(
 )
 STATE_BYTES = Gauge("uic_state_bytes", "Size of the state on disk", ["partition"], registry=WORKER)
 DIRTY_BYTES = Gauge(
-    "uic_dirty_bytes", "Changed bytes not yet in a checkpoint", ["partition"], registry=WORKER
+    "uic_dirty_bytes", "Bytes of events not yet in a checkpoint", ["partition"], registry=WORKER
 )
 MODEL = Gauge(
     "uic_model_info",

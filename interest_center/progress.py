@@ -116,7 +116,7 @@ class Progress:
         self.watermark = watermark
 
     def meta(self, config: StateConfig, identity: LogIdentity) -> MetaRecord:
-        """Return the meta record of a checkpoint made now."""
+        """Return the meta record of a checkpoint made now, the journal aside."""
         fingerprint, begins, until = self._fingerprint, self.memory_from, self.watermark
         if begins is None:
             fingerprint, begins, until = self._memory_before()
@@ -139,7 +139,10 @@ class Progress:
         if self._stored is None or self._stored.memory_watermark is None:
             return 0, None, 0
         stored = self._stored
-        return stored.memory_fingerprint, stored.memory_from, self._stored.memory_watermark or 0
+        until = stored.memory_watermark or 0
+        if stored.journal_from is not None:  # It is replayed without these weights.
+            until = min(until, stored.journal_from)
+        return stored.memory_fingerprint, stored.memory_from, until
 
 
 def check_copy(meta: MetaRecord | None, config: StateConfig, identity: LogIdentity) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.compiled import Index, compiled
+from interest_center.core.layout import LAYOUT_VERSION
 from interest_center.row_arrays import (
     CHAIN_HASH,
     EVENT_COUNT,
@@ -33,6 +34,8 @@ from interest_center.row_codec import (
     subsequence_words,
 )
 
+#: Bits in which the first header word of the other layout that is read differs: layout 1.
+_OTHER_VERSION = np.uint64((LAYOUT_VERSION ^ 1) << 24)
 _U16 = np.uint64(0xFFFF)
 _U32 = np.uint64(0xFFFFFFFF)
 
@@ -45,10 +48,8 @@ def _intact(
     if end - start < least:
         return np.bool_(False)
     length = np.uint64((end - start) * 8) << np.uint64(32)
-    return np.bool_(
-        words[start] == first | length
-        and words[start + 1] == crc32_words(words, start + HEADER_WORDS, end)
-    )
+    known = words[start] == first | length or words[start] == (first ^ _OTHER_VERSION) | length
+    return np.bool_(known and words[start + 1] == crc32_words(words, start + HEADER_WORDS, end))
 
 
 @compiled

@@ -8,7 +8,6 @@ from interest_center.core.protocols import MemoryUpdater
 from interest_center.engine_scan import scan_events
 from interest_center.hot_rows import HotRows
 from interest_center.scan_arrays import (
-    DIRTY_WORDS,
     MAX_TIME_MS,
     N_EVICTED,
     NO_TIME_MS,
@@ -74,7 +73,6 @@ class SliceScanner:
         self.sums[MAX_TIME_MS] = NO_TIME_MS
         self._outcome.to_memory[start:end] = False
         scan_events(self._hot.hot, self.rules, columns, start, end, self._outcome)
-        self._hot.dirty_bytes += 8 * int(self.sums[DIRTY_WORDS])
         if self._updater is None:
             return
         seen = start + np.flatnonzero(self._outcome.to_memory[start:end])

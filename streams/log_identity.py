@@ -18,7 +18,7 @@ from interest_center.center import PartitionCenter
 from interest_center.core.errors import LogMismatchError, TruncatedLogError
 from interest_center.core.events import record_checksum
 from interest_center.settings import Settings
-from streams.record_runs import wait_for_runs
+from streams.record_runs import stop_consumer, wait_for_runs
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +56,7 @@ class LogReader:
     async def stop(self) -> None:
         """Close the connection."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             self._consumer = None
 
     async def bounds(self, partition: int) -> LogBounds:
@@ -120,7 +120,7 @@ class LogReader:
             try:
                 await consumer.start()
             except KafkaError:
-                await consumer.stop()
+                await stop_consumer(consumer)
                 raise
             self._consumer = consumer
         return self._consumer

@@ -18,7 +18,7 @@ from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles
 from streams.kafka_patience import RETRY_SECONDS, passes
 from streams.log_identity import LogBounds
-from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, wait_for_runs
+from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, stop_consumer, wait_for_runs
 from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,6 @@ log = structlog.get_logger(__name__)
 #: Nearer than this to the copy in use, it is worth pausing that one for the switch.
 NEAR_OFFSETS = 5_000
 RUN_RECORDS = 2_000
-CHECKPOINT_BYTES = 32 << 20
 WAIT_SECONDS = 1.0
 #: Between two looks whether the copy in use has gone on.
 LEVEL_SECONDS = 0.05
@@ -178,7 +177,7 @@ class MemoryRebuild:
             except KafkaError as error:
                 await self._wait_after(error)
             finally:
-                await consumer.stop()
+                await stop_consumer(consumer)
 
     async def _step(self, consumer: AIOKafkaConsumer, center: PartitionCenter) -> None:
         """Apply what comes next, but never more than the copy in use has applied.
@@ -203,7 +202,7 @@ class MemoryRebuild:
                 self._identity.partition, run.records, run.start_position, run.next_position
             )
         )
-        if center.dirty_bytes() > CHECKPOINT_BYTES:
+        while center.needs_checkpoint():
             center.checkpoint()
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:

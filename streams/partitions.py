@@ -123,6 +123,7 @@ class OwnedPartition:
             await self._rebuild.abandon()
         async with self.copy_lock:
             if self.center is not None:
+                await self.in_thread(self.center.settle)
                 await self.in_thread(self.center.close)
                 self.center = None
 
@@ -322,21 +323,12 @@ class OwnedPartition:
 
     async def _checkpoint_when_due(self) -> None:
         self._acknowledge()
-        center, settings = self.open_center, self._tools.settings
+        center = self.open_center
         since = time.monotonic() - self._checkpointed_at
-        most = (
-            settings.backlog_checkpoint_bytes
-            if self._feed.in_backlog
-            else settings.checkpoint_bytes
-        )
-        if (
-            (
-                since >= settings.checkpoint_interval_seconds
-                and center.watermark > center.durable_watermark
-            )
-            or center.dirty_bytes() >= most
-            or center.needs_checkpoint()
-        ):
+        is_time = since >= self._tools.settings.checkpoint_interval_seconds
+        if is_time and center.watermark > center.durable_watermark:
+            await self.checkpoint()
+        while center.needs_checkpoint():
             await self.checkpoint()
 
     # --- small things ----------------------------------------------------------------------

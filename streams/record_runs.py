@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, FetchError
 from aiokafka.errors import ConsumerStoppedError
 from faust.types import TP
@@ -23,6 +24,7 @@ FETCH_MAX_WAIT_MS = 50
 #: Small fetches: the thread that parses one holds the GIL.
 FETCH_BYTES = 512 << 10
 REASSIGNMENT_PAUSE_SECONDS = 0.005
+STOP_SECONDS = 0.5
 
 #: Of every consumer that takes runs. Positions are ours: no reset, no commit chooses one.
 RUN_CONSUMER_OPTIONS: dict[str, Any] = {
@@ -138,3 +140,15 @@ async def wait_for_runs(
             raise ConsumerStoppedError
     await asyncio.sleep(REASSIGNMENT_PAUSE_SECONDS)
     return []
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer outside any group, started or not.
+
+    ``stop`` of aiokafka 0.14 waits for its fetch task, which may lose its cancellation.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    while not (await asyncio.wait({stopping}, timeout=STOP_SECONDS))[0]:
+        if consumer._fetcher is not None:
+            consumer._fetcher._fetch_task.cancel()
+    stopping.result()

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from interest_center.core.errors import ConfigurationError, InterestCenterError, TruncatedLogError
 from interest_center.core.ids import partition_of
 from interest_center.settings import Settings, load_settings
-from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, wait_for_runs
+from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, stop_consumer, wait_for_runs
 from streams.topics import create_topics, topic_identity, unreachable
 
 RUN_RECORDS = 2000
@@ -112,7 +112,7 @@ class Rekeying:
         except KafkaError as error:
             raise unreachable(self._old, error) from error
         finally:
-            await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=5.0)
+            await stop_consumer(consumer)
             await producer.stop()
 
     async def _copy(

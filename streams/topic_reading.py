@@ -15,12 +15,11 @@ from faust.types import TP
 
 from interest_center.core.errors import ConfigurationError, TruncatedLogError
 from interest_center.settings import Settings
-from streams.record_runs import RUN_CONSUMER_OPTIONS, wait_for_runs
+from streams.record_runs import RUN_CONSUMER_OPTIONS, stop_consumer, wait_for_runs
 from streams.topics import unreachable
 
 RUN_RECORDS = 4000
 SILENCE_SECONDS = 30.0
-STOP_SECONDS = 0.5
 #: A fetch that was under way when the reader moved wakes nobody.
 POLL_SECONDS = 0.2
 _FETCH_BYTES = 4 << 20
@@ -46,16 +45,12 @@ class TopicReading:
         try:
             await self._consumer.start()
         except KafkaError as error:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
             raise unreachable(self._settings, error) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        stopping = asyncio.ensure_future(self._consumer.stop())
-        while not (await asyncio.wait({stopping}, timeout=STOP_SECONDS))[0]:
-            # The cancellation of a fetch may get lost in aiokafka 0.14; stop waits for it.
-            self._consumer._fetcher._fetch_task.cancel()
-        await stopping
+        await stop_consumer(self._consumer)
 
     async def partitions(self) -> list[int]:
         """Return the numbers of the partitions.

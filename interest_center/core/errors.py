@@ -44,8 +44,8 @@ class PartitionCountError(LogMismatchError):
     def __init__(self, topic: str, before: int, now: int) -> None:
         super().__init__(
             f"topic {topic} has {now} partitions, the states were computed from {before}",
-            hint="a user's partition follows from the count: copy the events to a new topic that "
-            "has the wanted count from the start, and name it by UIC_EVENTS_TOPIC",
+            hint="a user's partition follows from the count: copy the events into a new topic with "
+            f"`uic topics rekey NEW --partitions {now}`, and name it by UIC_EVENTS_TOPIC",
         )
 
 

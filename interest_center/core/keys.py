@@ -7,6 +7,8 @@
                                      kind 's' sub-sequence  sub = category id
                                      kind 'm' memory        sub = memory fingerprint
     dictionary record  'd' | id 8                           value: text of a hashed id
+    journal piece      'j' | start position 8               events since the checkpoint before
+    rows written       'w' | position 8 | number 8          users whose rows are as of a position
     meta record        'm'                                  watermark, counters, identity
 """
 
@@ -17,6 +19,8 @@ PROFILE = b"p"
 SUBSEQUENCE = b"s"
 MEMORY = b"m"
 META_KEY = b"m"
+JOURNAL_PREFIX = b"j"
+WRITTEN_PREFIX = b"w"
 
 _USER_KEY = np.dtype([("tag", "S1"), ("user", ">u8"), ("kind", "S1"), ("sub", ">u8")])
 
@@ -52,3 +56,13 @@ def user_keys(users: NDArray[np.uint64], kind: bytes, subs: ArrayLike = 0) -> li
 def dictionary_key(identifier: int) -> bytes:
     """Return the key of the text of a hashed item or category id."""
     return b"d" + identifier.to_bytes(8, "big")
+
+
+def journal_key(start_position: int) -> bytes:
+    """Return the key of the piece of the journal that begins at a position."""
+    return JOURNAL_PREFIX + start_position.to_bytes(8, "big")
+
+
+def written_key(position: int, number: int) -> bytes:
+    """Return the key of a list of users whose rows were written at a position."""
+    return WRITTEN_PREFIX + position.to_bytes(8, "big") + number.to_bytes(8, "big")

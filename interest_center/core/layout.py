@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
 
-#: Version of the record bytes and of the rules; a copy of another version is not a start.
-LAYOUT_VERSION = 1
+#: Version of the record bytes. 2 has a journal beside the rows (see ``records.py``).
+LAYOUT_VERSION = 2
+#: Versions that are read; a copy of another one is not a start.
+READ_VERSIONS = (1, 2)
+#: Version of the rules that make a state of events; a copy of another one is not a start.
+RULES_VERSION = 1
 
 DEFAULT_EVENT_TYPES = ("click", "view", "cart", "favorite", "purchase", "like", "dislike")
 _LIKED = tuple(name for name in DEFAULT_EVENT_TYPES if name != "dislike")
@@ -65,8 +69,8 @@ class StateConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over every rule and the layout version."""
-        rules = msgspec.json.encode((LAYOUT_VERSION, self))
+        """16 hex digits over every rule and the version of the rules."""
+        rules = msgspec.json.encode((RULES_VERSION, self))
         return hashlib.blake2b(rules, digest_size=8).hexdigest()
 
 

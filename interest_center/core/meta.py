@@ -80,6 +80,9 @@ class MetaRecord(msgspec.Struct, frozen=True):
         last_record: Offset and checksum of a consumed record at or near the end, to notice another
             log; None before the first record.
         as_of_ms: Largest event time applied, None before the first event.
+        journal_from: Position that all rows have seen; the journal begins there. None: there is no
+            journal, the rows have seen everything.
+        journal_events: Events in the journal.
     """
 
     layout_version: int
@@ -93,3 +96,5 @@ class MetaRecord(msgspec.Struct, frozen=True):
     memory_watermark: int | None = None
     last_record: tuple[int, int] | None = None
     as_of_ms: int | None = None
+    journal_from: int | None = None
+    journal_events: int = 0

@@ -20,6 +20,7 @@ All numbers little-endian, every part padded with zeros to 8 bytes, only filled 
     'm' memory
       fingerprint 8 | n_events 8 | row_floats 4 | zero 4 | row_floats x 4 float32
     'd' dictionary text     UTF-8
+    'j' journal piece, 'w' users written: drawn in core/journal_records.py, since layout 2
     'M' meta                MessagePack of meta.MetaRecord
 
 The chained hash of applied event ids starts at 0; an event id's 8 bytes ``h`` (first bytes of its
@@ -41,7 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.errors import CorruptRecordError, StateMismatchError
-from interest_center.core.layout import LAYOUT_VERSION
+from interest_center.core.layout import LAYOUT_VERSION, READ_VERSIONS
 from interest_center.core.meta import MetaRecord
 
 HEADER = struct.Struct("<2sBBIII")
@@ -130,8 +131,8 @@ def unseal(kind: int, record: bytes) -> bytes:
     magic, found, version, length, checksum, zero = HEADER.unpack_from(record)
     if magic != MAGIC or found != kind or zero != 0:
         raise CorruptRecordError(f"not a record of kind {chr(kind)!r}: begins {record[:16].hex()}")
-    if version != LAYOUT_VERSION:
-        raise CorruptRecordError(f"record of layout {version}, this release reads {LAYOUT_VERSION}")
+    if version not in READ_VERSIONS:
+        raise CorruptRecordError(f"record of layout {version}, this release reads {READ_VERSIONS}")
     payload = record[HEADER.size :]
     if length != len(record) or checksum != zlib.crc32(payload):
         raise CorruptRecordError(f"record of {len(record)} bytes fails its length or checksum")
@@ -247,14 +248,14 @@ def decode_meta(record: bytes) -> MetaRecord:
     """Decode the meta record.
 
     Raises:
-        StateMismatchError: It was written by a release with another layout.
+        StateMismatchError: It has a layout that this release does not read.
         CorruptRecordError: The bytes are not a meta record.
     """
     if len(record) >= HEADER.size:
         magic, kind, version, *_ = HEADER.unpack_from(record)
-        if (magic, kind) == (MAGIC, META_KIND) and version != LAYOUT_VERSION:
+        if (magic, kind) == (MAGIC, META_KIND) and version not in READ_VERSIONS:
             raise StateMismatchError(
-                f"the copy has layout {version}, this release writes {LAYOUT_VERSION}"
+                f"the copy has layout {version}, this release reads {READ_VERSIONS}"
             )
     try:
         return msgspec.msgpack.decode(unseal(META_KIND, record), type=MetaRecord)

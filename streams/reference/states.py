@@ -80,27 +80,33 @@ def chained(chain: int, identifier: int) -> int:
 
 def apply_event(state: State, event: Event, offset: int, rules: StateConfig) -> str:
     """Apply one event of the user to the state and tell what became of it."""
-    identifier = event_hash(event.event_id)
+    category = 0 if event.category is None else id_bits(event.category)
+    behavior = (id_bits(event.item), category, event.event_type, event.time_ms)
+    return apply_behavior(state, event_hash(event.event_id), behavior, offset, rules)
+
+
+def apply_behavior(
+    state: State, identifier: int, behavior: Behavior, offset: int, rules: StateConfig
+) -> str:
+    """Apply one behavior, given the hash of its event id, and tell what became of it."""
+    item, category, event_type, time_ms = behavior
     if identifier in state.recent_ids:
         return DUPLICATE
     newest = state.last_time_ms
-    if newest is not None and event.time_ms < newest - rules.late_after_ms:
+    if newest is not None and time_ms < newest - rules.late_after_ms:
         return LATE
     state.event_count += 1
-    state.counts[event.event_type] += 1
+    state.counts[event_type] += 1
     state.chain = chained(state.chain, identifier)
     state.recent_ids.append(identifier)
     del state.recent_ids[: -rules.n_event_ids]
-    state.last_time_ms = event.time_ms if newest is None else max(newest, event.time_ms)
-    item = id_bits(event.item)
-    category = 0 if event.category is None else id_bits(event.category)
-    behavior = (item, category, event.event_type, event.time_ms)
-    if event.event_type in rules.behavior_types:
+    state.last_time_ms = time_ms if newest is None else max(newest, time_ms)
+    if event_type in rules.behavior_types:
         state.behaviors.append(behavior)
         del state.behaviors[: -rules.n_behaviors]
-    if event.event_type in rules.subsequence_types and category:
+    if event_type in rules.subsequence_types and category:
         _grow(state, category, behavior, rules)
-    if event.event_type in rules.memory_types:
+    if event_type in rules.memory_types:
         state.memory_events.append((item, category, offset))
     return APPLIED
 

@@ -1,8 +1,19 @@
-"""States to begin with, out of the records of a snapshot."""
+"""States to begin with, out of the records of a snapshot: rows, and behind them the journal."""
 
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
-from interest_center.core.keys import MEMORY, PROFILE, SUBSEQUENCE, user_key
+from interest_center.core.events import OP_ERASE
+from interest_center.core.journal_records import decode_journal, decode_written
+from interest_center.core.keys import (
+    JOURNAL_PREFIX,
+    MEMORY,
+    PROFILE,
+    SUBSEQUENCE,
+    WRITTEN_PREFIX,
+    user_key,
+)
 from interest_center.core.layout import StateConfig
 from interest_center.core.records import (
     Behaviors,
@@ -12,7 +23,7 @@ from interest_center.core.records import (
 )
 from interest_center.stores.rocksdb import RocksStore
 from streams.reference.records import id_bits
-from streams.reference.states import Behavior, State, Subsequence
+from streams.reference.states import Behavior, State, Subsequence, apply_behavior
 
 
 class StoredStates:
@@ -28,10 +39,39 @@ class StoredStates:
         self._store = RocksStore(copy, read_only=True)
         self._rules = rules
         self._fingerprint = memory_fingerprint
+        self._written: dict[int, int] = defaultdict(int)
+        self._journal: dict[int, list[Any]] = defaultdict(list)
+        for _, record in self._store.scan_prefix(WRITTEN_PREFIX):
+            position, users = decode_written(record)
+            for user in users.tolist():
+                self._written[user] = max(self._written[user], position)
+        for _, record in self._store.scan_prefix(JOURNAL_PREFIX):
+            for event in decode_journal(record).events:
+                self._journal[int(event["user"])].append(event)
 
     def state_of(self, user_id: str) -> State:
         """Return the state of a user, a new one each time."""
         user = id_bits(user_id)
+        state = self._row_of(user)
+        for event in self._journal.get(user, ()):
+            if event["offset"] < self._written.get(user, 0):
+                continue
+            if event["op"] == OP_ERASE:
+                state = State()
+                continue
+            name = self._rules.event_types[event["event_type"] - 1]
+            behavior = (int(event["item"]), int(event["category"]), name)
+            apply_behavior(
+                state,
+                int(event["event_hash"]),
+                (*behavior, int(event["event_time_ms"])),
+                int(event["offset"]),
+                self._rules,
+            )
+        return state
+
+    def _row_of(self, user: int) -> State:
+        """Return what the rows of a user hold."""
         record = self._store.get_many([user_key(user, PROFILE)])[0]
         if record is None:
             return State()

@@ -42,12 +42,12 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=50_000)
     parser.add_argument("--hot-users", type=int, default=50_000)
     parser.add_argument("--categories", type=int, default=4, help="categories of one user")
+    parser.add_argument("--fill", type=int, default=0, help="events of a user before the rounds")
     parser.add_argument("--batch", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--round-events", type=int, default=200_000)
-    parser.add_argument("--checkpoint-bytes", type=int, default=64 << 20)
     parser.add_argument("--store", choices=("rocksdb", "memory"), default="rocksdb")
-    parser.add_argument("--cpu", action="store_true", help="CPU time: on a busy machine")
+    parser.add_argument("--cpu", action="store_true", help="CPU time of all threads")
     given = parser.parse_args()
     rng = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,8 +56,9 @@ def main() -> None:
         center = PartitionCenter(
             store, StateConfig(), None, LogIdentity("c", "t", "i", 1, 0), options
         )
-        rates, apply_rates, clock = [], [], time.thread_time if given.cpu else time.perf_counter
-        for _ in range(given.rounds):
+        rates, apply_rates, clock = [], [], time.process_time if given.cpu else time.perf_counter
+        n_filling = -(-given.fill * given.users // given.round_events)
+        for round_ in range(-n_filling, given.rounds):
             events = columns(
                 rng, given.round_events, given.users, given.categories, center.watermark
             )
@@ -73,12 +74,14 @@ def main() -> None:
                 applying += clock() - begun
                 cold += report.cold_users
                 checkpoints += report.checkpoints
-                if center.dirty_bytes() >= given.checkpoint_bytes or center.needs_checkpoint():
-                    begun = clock()
+                begun = clock()
+                while center.needs_checkpoint():
                     done = center.checkpoint()
-                    writing += clock() - begun
                     written += done.state_bytes if done else 0
                     checkpoints += 1
+                writing += clock() - begun
+            if round_ < 0:
+                continue
             rates.append(len(events) / (applying + writing))
             apply_rates.append(len(events) / applying)
             print(  # noqa: T201

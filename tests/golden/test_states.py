@@ -15,9 +15,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from factories import DecayUpdater, make_batch, make_center, make_event
+from factories import DecayUpdater, make_batch, make_center, make_event, plain_state
+from reference.interest_state import Event
 
-from interest_center.core.keys import META_KEY
+from interest_center.core.events import OP_ERASE
+from interest_center.core.journal_records import decode_journal, decode_written
+from interest_center.core.keys import META_KEY, journal_key, written_key
 from interest_center.core.layout import LAYOUT_VERSION, StateConfig
 from interest_center.core.records import (
     decode_memory,
@@ -36,10 +39,11 @@ CHAIN = "037aa7659c8d6bcc"
 MEMORY = [2737.084228515625, 5474.46875, 8211.853515625, 10949.23828125, 13686.623046875]
 
 
-def written_now() -> dict[str, str]:
-    """Return what this release stores of a fixed history, keys in hex, values in base64."""
-    store = MemoryStore()
-    center = make_center(store, StateConfig(n_behaviors=4, n_event_ids=3), DecayUpdater())
+CONFIG = StateConfig(n_behaviors=4, n_event_ids=3)
+
+
+def history() -> list[Event]:
+    """Return the events that layout 1 was written from."""
     events = [
         make_event(
             user,
@@ -53,7 +57,24 @@ def written_now() -> dict[str, str]:
         for item in range(1, 11)
     ]
     events.append(make_event(1, SHOE, event_hash=7, event_time_ms=1_700_000_000_500, category=5))
-    center.apply(make_batch(events, texts={SHOE: "red shoe"}))
+    return events
+
+
+def later() -> list[Event]:
+    """Return the events behind them, which layout 2 has in its journal."""
+    return [
+        make_event(1, 20, event_hash=20, event_time_ms=1_700_000_000_600, category=5),
+        make_event(9, erase=True, event_hash=21),
+    ]
+
+
+def written_now() -> dict[str, str]:
+    """Return what this release stores of a fixed history, keys in hex, values in base64."""
+    store = MemoryStore()
+    center = make_center(store, CONFIG, DecayUpdater())
+    center.apply(make_batch(history(), texts={SHOE: "red shoe"}))
+    center.settle()
+    center.apply(make_batch(later(), len(history())))
     center.checkpoint()
     return {key.hex(): base64.b64encode(value).decode() for key, value in store.scan_prefix(b"")}
 
@@ -101,9 +122,41 @@ def test_memories_are_decoded_for_ever(released: dict[bytes, bytes]) -> None:
 
 def test_meta_and_texts_are_decoded_for_ever(released: dict[bytes, bytes]) -> None:
     meta = decode_meta(released[META_KEY])
-    assert (meta.watermark, meta.counters.applied, meta.memory_fingerprint) == (21, 21, 0xFEED)
+    applied = {1: (21, 21), 2: (23, 22)}[meta.layout_version]
+    assert (meta.watermark, meta.counters.applied) == applied
+    assert meta.memory_fingerprint == 0xFEED
     assert meta.identity.topic == "events"
     assert decode_text(released[b"d" + SHOE.to_bytes(8, "big")]) == "red shoe"
+
+
+def test_the_journal_is_decoded_for_ever(released: dict[bytes, bytes]) -> None:
+    if decode_meta(released[META_KEY]).journal_events == 0:
+        return
+    piece = decode_journal(released[journal_key(21)])
+    assert (piece.start_position, piece.end_position) == (21, 23)
+    assert piece.events["user"].tolist() == [1, 9]
+    assert piece.events["op"].tolist() == [0, OP_ERASE]
+    assert piece.events["item"].tolist()[0] == 20
+    position, users = decode_written(released[written_key(23, 1)])
+    assert (position, users.tolist()) == (23, [9])
+
+
+def test_a_copy_of_any_layout_is_gone_on_with(released: dict[bytes, bytes]) -> None:
+    store, twin = MemoryStore(), MemoryStore()
+    store.write(released.items(), ())
+    center = make_center(store, CONFIG, DecayUpdater())
+    whole = make_center(twin, CONFIG, DecayUpdater())
+    assert center.memory_from == 0
+    events = [*history(), *later(), make_event(1, 30, event_hash=30, category=10)]
+    center.apply(make_batch(events[center.watermark :], center.watermark))
+    whole.apply(make_batch(events, texts={SHOE: "red shoe"}))
+    center.settle()
+    whole.settle()
+    if decode_meta(released[META_KEY]).layout_version == LAYOUT_VERSION:
+        assert dict(store.scan_prefix(b"")) == dict(twin.scan_prefix(b""))
+    asked = ([1, 9, 2**64 - 1], [5, 10])
+    for ours, theirs in zip(center.read(*asked).states, whole.read(*asked).states, strict=True):
+        assert plain_state(ours) == plain_state(theirs)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from factories import DecayUpdater, make_batch, make_center, make_history, small_config
+from factories import DecayUpdater, make_batch, make_center, make_event, make_history, small_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.interest_state import Event
 
 from interest_center.core.errors import CorruptRecordError, StateMismatchError
+from interest_center.core.journal_records import decode_journal, decode_written
 from interest_center.core.keys import META_KEY
 from interest_center.core.records import (
     decode_memory,
@@ -29,6 +30,8 @@ DECODERS: dict[bytes, Callable[[bytes], object]] = {
     b"m": decode_memory,
     b"d": decode_text,
     b"M": decode_meta,
+    b"j": decode_journal,
+    b"w": decode_written,
 }
 
 
@@ -37,9 +40,12 @@ def stored_records() -> dict[bytes, bytes]:
     store = MemoryStore()
     center = make_center(store, small_config()[0], DecayUpdater())
     center.apply(make_batch(make_history(31, 60, n_users=2), texts={(1 << 63) + 1: "shoes é"}))
+    center.settle()
+    center.apply(make_batch([make_event(1), make_event(2, erase=True)], 60))
     center.checkpoint()
     records = {key[9:10]: value for key, value in store.scan_prefix(b"u")}
     records[b"d"] = next(value for _, value in store.scan_prefix(b"d"))
+    records |= {kind: next(store.scan_prefix(kind))[1] for kind in (b"j", b"w")}
     records[b"M"] = store.get_many([META_KEY])[0] or b""
     return records
 
@@ -88,7 +94,7 @@ def test_the_engine_refuses_what_the_decoder_refuses(kind: bytes) -> None:
     center = make_center(store, config, DecayUpdater())
     events = make_history(32, 40, n_users=1, n_categories=1, erased_share=0)
     center.apply(make_batch(events))
-    center.checkpoint()
+    center.settle()
     key, record = next(pair for pair in store.scan_prefix(b"u") if pair[0][9:10] == kind)
     for at in range(0, 8 * len(record), 7):
         changed = bytearray(record)

@@ -34,7 +34,7 @@ ENGINE = (
     "interest_center.hot_rows interest_center.cold_rows interest_center.row_arrays "
     "interest_center.row_index interest_center.row_codec interest_center.row_decode "
     "interest_center.row_checksum interest_center.scan_arrays "
-    "interest_center.partition_lock"
+    "interest_center.partition_lock interest_center.journal interest_center.write_back"
 )
 SERVICE = (
     "interest_center.api interest_center.client interest_center.client_commands "

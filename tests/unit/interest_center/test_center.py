@@ -21,6 +21,7 @@ from reference.interest_state import ReferenceCenter
 from interest_center.center import PartitionCenter
 from interest_center.core.errors import LogMismatchError, NotReadyError, StateMismatchError
 from interest_center.core.events import DeadLetter
+from interest_center.core.journal_records import EVENT_BYTES
 from interest_center.core.layout import StateConfig
 from interest_center.core.meta import LogIdentity
 from interest_center.core.records import decode_profile
@@ -95,7 +96,7 @@ def test_an_erased_user_is_gone_at_once_and_from_the_store_at_the_checkpoint(
     store = MemoryStore()
     other = make_center(store, updater=DecayUpdater(0xAAAA))
     other.apply(make_batch([make_event(user, category=5) for user in (1, 2)]))
-    other.checkpoint()
+    other.settle()
     center = make_center(store, updater=None)
     center.apply(make_batch([make_event(1, erase=True)], 2))
     assert center.read([1], [5]).states[0].profile is None
@@ -104,7 +105,7 @@ def test_an_erased_user_is_gone_at_once_and_from_the_store_at_the_checkpoint(
         center.checkpoint()
         assert list(store.scan_prefix(b"u" + (1).to_bytes(8, "big"))) == []
     center.apply(make_batch([make_event(1, item=77, category=6)], 3))
-    center.checkpoint()
+    center.settle()
     kinds = [key[9:10] for key, _ in store.scan_prefix(b"u" + (1).to_bytes(8, "big"))]
     assert kinds == [b"p", b"s"]
     assert len(list(store.scan_prefix(b"u" + (2).to_bytes(8, "big")))) == 3
@@ -199,24 +200,34 @@ def test_what_is_checkpointed_is_there_after_a_restart_and_nothing_else(tmp_path
     again.close()
 
 
-def test_dirty_bytes_are_exactly_what_a_checkpoint_writes() -> None:
-    config, _ = small_config()
-    store = MemoryStore()
-    center = make_center(store, config, DecayUpdater(), hot_users=20)
-    events = make_history(4, 3000)
-    for start in range(0, 3000, 100):
-        center.apply(make_batch(events[start : start + 100], start))
-        said = center.dirty_bytes()
-        written: list[tuple[bytes, bytes]] = []
-        write = store.write
-        store.write = lambda puts, deletes, write=write, written=written: (  # type: ignore[method-assign, misc]
-            written.extend(puts),
-            write(puts, deletes),
-        )
+def test_dirty_bytes_are_those_of_events_that_no_checkpoint_holds() -> None:
+    center = make_center(MemoryStore())
+    center.apply(make_batch([make_event() for _ in range(3)]))
+    assert center.dirty_bytes() == 3 * EVENT_BYTES
+    center.checkpoint()
+    assert center.dirty_bytes() == 0
+
+
+def test_rows_that_are_due_are_written_until_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interest_center.center.MOST_USERS", 2)
+    config, limits = small_config()
+    store, twin = MemoryStore(), ReferenceCenter(limits)
+    center = make_center(store, config, DecayUpdater(), replay_cost=200)
+    events = make_history(6, 2000, n_users=40)
+    for start in range(0, 2000, 50):
+        center.apply(make_batch(events[start : start + 50], start))
         center.checkpoint()
-        store.write = write  # type: ignore[method-assign]
-        assert said == sum(len(value) for key, value in written if key.startswith(b"u"))
-        assert center.dirty_bytes() == 0
+        for _ in range(40):
+            if not center.needs_checkpoint():
+                break
+            center.checkpoint()
+        assert not center.needs_checkpoint()
+        assert center.meta().journal_events <= 200 + 50
+    twin.apply(events)
+    again = make_center(store, config, DecayUpdater(), replay_cost=200)
+    assert_equal_states(again, twin, DecayUpdater(), users=range(1, 41))
+    center.close()
+    assert not center.needs_checkpoint()
 
 
 def test_more_users_than_rows_forces_checkpoints_and_changes_nothing() -> None:
@@ -237,7 +248,7 @@ def test_memory_of_other_weights_is_kept_but_never_served() -> None:
     first, second = DecayUpdater(1), DecayUpdater(2)
     center = make_center(store, updater=first)
     center.apply(make_batch([make_event()]))
-    center.checkpoint()
+    center.settle()
     assert (center.memory_from, center.read([1]).states[0].memory is None) == (0, False)
     other = make_center(store, updater=second)
     assert other.memory_from is None
