@@ -1,7 +1,7 @@
 """The engine of one partition: an event meets a state here."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -118,10 +118,8 @@ class PartitionCenter:
 
     def _replay_journal(self) -> None:
         """Bring the rows of a stored copy up to its watermark."""
-        n_chunk = min(self._options.hot_users, LONGEST_CHUNK)
         for events in self._journal.unseen():
-            for start in range(0, len(events), n_chunk):
-                chunk = events[start : start + n_chunk]
+            for chunk in self._chunks(events):
                 columns = self._loader.columns(chunk, self._scanner.rules)
                 at = 0
                 while at < len(chunk):
@@ -200,9 +198,8 @@ class PartitionCenter:
             self._dictionary.add(batch.texts)
             before = self._progress.counters
         cold, forced = self._loader.n_cold_users, self._loader.n_forced_checkpoints
-        n_chunk = min(self._options.hot_users, LONGEST_CHUNK)
-        for start in range(0, len(batch.events), n_chunk):
-            self._apply_chunk(batch.events[start : start + n_chunk], dead_offsets)
+        for chunk in self._chunks(batch.events):
+            self._apply_chunk(chunk, dead_offsets)
         with self._lock:
             self._advance(batch.next_position, NOTHING_APPLIED, dead_offsets)
             self._progress.last_record = batch.last_record or self._progress.last_record
@@ -220,8 +217,14 @@ class PartitionCenter:
             checkpoints=self._loader.n_forced_checkpoints - forced,
         )
 
+    def _chunks(self, events: NDArray[np.void]) -> Iterator[NDArray[np.void]]:
+        """Yield events in parts of at most as many as there may be rows in memory."""
+        n = min(self._options.hot_users, LONGEST_CHUNK)
+        for start in range(0, len(events), n):
+            yield events[start : start + n]
+
     def _apply_chunk(self, events: NDArray[np.void], dead_offsets: NDArray[np.int64]) -> None:
-        """Apply as many events as there may be rows in memory."""
+        """Apply the events of one part."""
         columns = self._loader.columns(events, self._scanner.rules)
         offsets = events["offset"]
         at = 0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.compiled import Index, compiled
-from interest_center.core.errors import CorruptRecordError
+from interest_center.core.errors import MOVE_COPY_AWAY, CorruptRecordError
 from interest_center.core.keys import MEMORY, PROFILE, SUBSEQUENCE, user_keys
 from interest_center.core.protocols import Store
 from interest_center.hot_rows import HotRows, RowPool
@@ -52,7 +52,7 @@ def _all_decoded(n_decoded: Index, n: int, kind: str) -> None:
     if n_decoded < n:
         raise CorruptRecordError(
             f"stored {kind} record fails its checksum, layout or configuration",
-            hint="move the copy away; the worker then starts from a snapshot or the topic",
+            hint=MOVE_COPY_AWAY,
         )
 
 

@@ -51,11 +51,14 @@ class RowPool:
         return int(np.count_nonzero(self._dirty))
 
     def oldest_dirty(self, n: int) -> NDArray[np.int64]:
-        """Return up to ``n`` dirty rows, least recently used first."""
-        rows = np.flatnonzero(self._dirty)
+        """Return the dirty rows, of more than ``n`` those that were not used for longest."""
+        return self._oldest(np.flatnonzero(self._dirty), n)
+
+    def _oldest(self, rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+        """Return the ``n`` of some rows that were not used for longest, in no order."""
         if len(rows) > n:
             rows = rows[np.argpartition(self._touched[rows], n - 1)[:n]]
-        return rows[np.argsort(self._touched[rows], kind="stable")]
+        return rows
 
     def find(self, first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return the row of each key, -1 where it has none."""
@@ -88,10 +91,7 @@ class RowPool:
         Fewer than ``n`` are returned when there are no more.
         """
         rows = np.flatnonzero((self._touched < tick) & (self._dirty == 0))
-        n = max(n, self.capacity // _DROP_SHARE)
-        if len(rows) > n:
-            rows = rows[np.argpartition(self._touched[rows], n - 1)[:n]]
-        return rows
+        return self._oldest(rows, max(n, self.capacity // _DROP_SHARE))
 
     def drop(self, rows: NDArray[np.int64]) -> None:
         """Free rows whose last value is in the store."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.core.errors import CorruptRecordError
+from interest_center.core.errors import MOVE_COPY_AWAY, CorruptRecordError
 from interest_center.core.events import EVENT_DTYPE
 from interest_center.core.journal_records import (
     JournalPiece,
@@ -35,12 +35,15 @@ class Stored(NamedTuple):
     Attributes:
         pieces: Start, end and number of events of each piece, in order.
         lists: Position and number of each list of users written, in order.
-        n_events: Events in all pieces.
     """
 
     pieces: tuple[tuple[int, int, int], ...] = ()
     lists: tuple[tuple[int, int], ...] = ()
-    n_events: int = 0
+
+    @property
+    def n_events(self) -> int:
+        """Events in all pieces."""
+        return sum(n for _, _, n in self.pieces)
 
     @property
     def begins_at(self) -> int | None:
@@ -75,7 +78,7 @@ class Journal:
             raise CorruptRecordError(
                 f"the journal has {self.stored.n_events} events, "
                 f"{meta.journal_events} were written",
-                hint="move the copy away; the worker then starts from a snapshot or the topic",
+                hint=MOVE_COPY_AWAY,
             )
 
     def _look(self) -> Stored:
@@ -86,7 +89,7 @@ class Journal:
             pieces.append((piece.start_position, piece.end_position, len(piece.events)))
         for key, _ in self._store.scan_prefix(WRITTEN_PREFIX):
             lists.append((int.from_bytes(key[1:9], "big"), int.from_bytes(key[9:], "big")))
-        return Stored(tuple(pieces), tuple(lists), sum(n for _, _, n in pieces))
+        return Stored(tuple(pieces), tuple(lists))
 
     @property
     def is_empty(self) -> bool:
@@ -138,7 +141,7 @@ class Journal:
             written: Users whose rows the batch writes.
             seen_until: Position that all rows will have seen: what is older goes; None: unknown.
         """
-        pieces, lists, _ = self.stored
+        pieces, lists = self.stored
         if self.n_pending:
             events = np.concatenate([np.zeros(0, EVENT_DTYPE), *self._pending])
             record = encode_journal(JournalPiece(self._start, watermark, events))
@@ -155,7 +158,7 @@ class Journal:
                 batch.drop(written_key(position, number))
             pieces = tuple(piece for piece in pieces if piece[1] > seen_until)
             lists = tuple(entry for entry in lists if entry[0] > seen_until)
-        self._next = Stored(pieces, lists, sum(n for _, _, n in pieces))
+        self._next = Stored(pieces, lists)
         return self._next
 
     def durable(self, watermark: int) -> None:

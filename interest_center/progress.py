@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.errors import (
+    MOVE_COPY_AWAY,
     LogMismatchError,
     PartitionCountError,
     StateMismatchError,
@@ -25,7 +26,6 @@ _N_COUNTED = 1 + max(APPLIED, DUPLICATE, LATE, ERASURES)
 #: The sums of a slice without events.
 NOTHING_APPLIED = np.zeros(N_SUMS, np.int64)
 NOTHING_APPLIED[MAX_TIME_MS] = NO_TIME_MS
-_WAY_OUT = "move the copy away; the worker then starts from a snapshot or the topic"
 
 
 class Progress:
@@ -153,12 +153,12 @@ def check_copy(meta: MetaRecord | None, config: StateConfig, identity: LogIdenti
         raise StateMismatchError(
             f"stored copy was made under configuration {meta.config_fingerprint}, "
             f"this worker has {config.fingerprint}",
-            hint=_WAY_OUT,
+            hint=MOVE_COPY_AWAY,
         )
     before, now = meta.identity.n_partitions, identity.n_partitions
     if meta.identity.topic_id == identity.topic_id and before != now:
         raise PartitionCountError(identity.topic, before, now)
     if meta.identity != identity:
         raise LogMismatchError(
-            f"stored copy was made from {meta.identity}, the log is {identity}", hint=_WAY_OUT
+            f"stored copy was made from {meta.identity}, the log is {identity}", hint=MOVE_COPY_AWAY
         )

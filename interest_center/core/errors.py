@@ -1,5 +1,8 @@
 """Every error of the project: one root, so that a caller can tell our refusals from bugs."""
 
+#: The way out when a stored copy cannot be used.
+MOVE_COPY_AWAY = "move the copy away; the worker then starts from a snapshot or the topic"
+
 
 class InterestCenterError(Exception):
     """Root of all operating errors.

@@ -41,7 +41,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.core.errors import CorruptRecordError, StateMismatchError
+from interest_center.core.errors import MOVE_COPY_AWAY, CorruptRecordError, StateMismatchError
 from interest_center.core.layout import LAYOUT_VERSION, READ_VERSIONS
 from interest_center.core.meta import MetaRecord
 
@@ -262,7 +262,7 @@ def decode_meta(record: bytes) -> MetaRecord:
     except msgspec.MsgspecError as error:
         raise CorruptRecordError(
             f"meta record: {error}",
-            hint="move the copy away; the worker then starts from a snapshot or the topic",
+            hint=MOVE_COPY_AWAY,
         ) from error
 
 

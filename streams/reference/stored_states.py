@@ -59,15 +59,14 @@ class StoredStates:
             if event["op"] == OP_ERASE:
                 state = State()
                 continue
-            name = self._rules.event_types[event["event_type"] - 1]
-            behavior = (int(event["item"]), int(event["category"]), name)
-            apply_behavior(
-                state,
-                int(event["event_hash"]),
-                (*behavior, int(event["event_time_ms"])),
-                int(event["offset"]),
-                self._rules,
+            behavior = (
+                int(event["item"]),
+                int(event["category"]),
+                self._rules.event_types[event["event_type"] - 1],
+                int(event["event_time_ms"]),
             )
+            identifier, offset = int(event["event_hash"]), int(event["offset"])
+            apply_behavior(state, identifier, behavior, offset, self._rules)
         return state
 
     def _row_of(self, user: int) -> State:
