@@ -17,6 +17,7 @@ from faust.types import TP
 
 from interest_center import metrics
 from interest_center.center import PartitionCenter
+from interest_center.core.errors import StoreError
 from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles, open_copy
 from streams.kafka_patience import RETRY_SECONDS, passes
@@ -123,7 +124,10 @@ class OwnedPartition:
             await self._rebuild.abandon()
         async with self.copy_lock:
             if self.center is not None:
-                await self.in_thread(self.center.settle)
+                try:
+                    await self.in_thread(self.center.settle)
+                except StoreError as error:  # What the journal holds is replayed at the next start.
+                    log.warning("rows_left_to_the_journal", partition=self.number, why=str(error))
                 await self.in_thread(self.center.close)
                 self.center = None
 
