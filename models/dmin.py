@@ -10,17 +10,18 @@ it, p_j position, e_t the candidate.
 * Multi-interest extractor: self-attention over the z_j of which each head goes its own way: its
   output is brought to width D, then residual, normalisation and a feed-forward network. A DIN unit
   of each head attends its I_hj with the candidate, softmax over the behaviors; the attended sums of
-  all heads are the interests.
+  all heads are the interests. What a unit compares with the I_hj is normalised as they are.
 * The sum of the behaviors and its product with the candidate are returned as well.
 
 Mended from published code: scores are divided by the root of a head's width, not of D; padding is
 not attended to; the auxiliary loss is averaged over real steps, not over padding.
 
-Other deviations: no biases of queries, keys and values. The auxiliary loss takes the inner product
-of z_j and x_j+1, where published code has a network; its weight there is 1. A position is counted
-from the newest behavior and enters the first layer of the unit; there it is joined to the query,
-which is projected. In the extractor a behavior attends to later ones too: they are the user's past.
-An empty history gives zeros.
+Other deviations: the units have relu inside and normalised queries; with sigmoid, and a candidate
+as small as embeddings begin, all behaviors weighed alike and it stayed so. No biases of queries,
+keys and values. The auxiliary loss takes the inner product of z_j and x_j+1, where published code
+has a network; its weight there is 1. A position is counted from the newest behavior and enters the
+first layer of the unit; there it is joined to the query, which is projected. In the extractor a
+behavior attends to later ones too: they are the user's past. An empty history gives zeros.
 
 With a trigger (DMIN+TRA of the DEI2N repository): a second unit of each head attends with the
 trigger; its sums join, zeros without a trigger. The trigger's embedding joins as well, which that
@@ -91,10 +92,10 @@ class InterestHead(nn.Module):
         self.feed_forward = FeedForward(inputs.dim)
         self.positions = nn.Embedding(inputs.history_length, hidden[0])
         nn.init.normal_(self.positions.weight, std=0.1)
-        self.unit = ActivationUnit(inputs.dim, hidden, "softmax")
+        self.unit = ActivationUnit(inputs.dim, hidden, "softmax", "relu")
         self.trigger_unit = None
         if inputs.trigger:
-            self.trigger_unit = ActivationUnit(inputs.dim, hidden, "softmax")
+            self.trigger_unit = ActivationUnit(inputs.dim, hidden, "softmax", "relu")
 
     def keys(self, head: Tensor, refined: Tensor) -> Tensor:
         """Return the I_hj of the head's output ``[s, t, width]``, ``[s, t, D]``."""
@@ -123,6 +124,7 @@ class DminReader(Reader):
         self.refiner = SelfAttention(dim, config.refiner_heads, causal=True)
         self.feed_forward = FeedForward(dim)
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.query_norm = nn.LayerNorm(dim)
         width = shared_width(dim, config.interest_heads)
         self.heads = nn.ModuleList(
             InterestHead(width, inputs, hidden) for _ in range(config.interest_heads)
@@ -139,15 +141,17 @@ class DminReader(Reader):
         candidates, mask = seen.candidates, seen.behaviors.mask
         refined = self._refined(seen)
         places = self._places(mask)
+        query = self.query_norm(candidates)
+        trigger = self.query_norm(seen.trigger).unsqueeze(1)
         total = pooled(seen.behaviors, "sum").unsqueeze(1)
         parts = [total.expand_as(candidates), total * candidates]
         if self.attends_trigger:
             parts.append(seen.trigger.unsqueeze(1).expand_as(candidates))
         for head, keys in self._interests(refined, mask):
             bias = head.positions(places)
-            parts.append(head.unit(candidates, keys, mask, bias))
+            parts.append(head.unit(query, keys, mask, bias))
             if head.trigger_unit is not None:
-                attended = head.trigger_unit(seen.trigger.unsqueeze(1), keys, mask, bias)
+                attended = head.trigger_unit(trigger, keys, mask, bias)
                 attended = attended * seen.has_trigger[:, None, None]
                 parts += [attended.expand_as(candidates), attended * candidates]
         return Reading(torch.cat(parts, -1), self._auxiliary_loss(seen, refined))
@@ -156,8 +160,9 @@ class DminReader(Reader):
         """Return the mean of the heads' weights, ``[s, t, n]``."""
         mask = seen.behaviors.mask
         places = self._places(mask)
+        query = self.query_norm(seen.candidates)
         weights = [
-            head.unit.weights(seen.candidates, keys, mask, head.positions(places))
+            head.unit.weights(query, keys, mask, head.positions(places))
             for head, keys in self._interests(self._refined(seen), mask)
         ]
         return torch.stack(weights).mean(0)

@@ -42,7 +42,7 @@ from models.samples import Ints, PointInTime
 from models.tables import TRAIN, VALIDATION
 from models.training_memory import MemoryWalker, updater_of
 from models.training_options import Position, Progress, TrainingOptions
-from models.training_order import Grouping, epoch_parts
+from models.training_order import Grouping, Padding, epoch_parts
 from models.training_step import Batch, LossModule, Renumbering, Shares, TablesInTraining
 from models.validation import figures_of, refuse_unusable
 from models.vocabulary import Vocabulary
@@ -207,16 +207,17 @@ class Trainer:
                 progress.on_requests(n_requests)
             at.part += 1
 
-    def _grouping(self) -> Grouping | None:
-        """Return which training requests share a walk, None when nothing is walked."""
+    def _grouping(self) -> Grouping | Padding:
+        """Return which training requests share a walk, their lengths when nothing is walked."""
         config, requests = self.model.config, self.data.requests
         mine = self.train_requests
         if config.memory is not None:
             return Grouping(requests.users[mine], self._walker.starts(mine))
+        positions = requests.ring_positions[mine]
+        starts = config.window_starts(positions)
         if config.restart_every:
-            starts = config.window_starts(requests.ring_positions[mine])
             return Grouping(requests.users[mine], starts)
-        return None
+        return Padding(positions - starts, self.options.requests_at_once * n_processes())
 
     def _part(self, part: Ints, progress: Progress) -> Iterator[tuple[float, int, int]]:
         """Train requests in this order.

@@ -46,7 +46,9 @@ def weights_of(reader: DminReader) -> dict[str, Any]:
     for head in reader.heads:
         assert isinstance(head, InterestHead)
         heads.append(of_head(head))
-    return {"refiner": as_lists(refiner), "extractor": as_lists(extractor), "heads": heads}
+    query = {"ln_g": reader.query_norm.weight, "ln_b": reader.query_norm.bias}
+    parts = {"refiner": refiner, "extractor": extractor, "query": query}
+    return {name: as_lists(part) for name, part in parts.items()} | {"heads": heads}
 
 
 @pytest.mark.parametrize("trigger", [False, True])

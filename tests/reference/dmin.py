@@ -1,7 +1,7 @@
 """DMIN (Xiao et al., CIKM 2020) as plain loops; imports nothing of ours.
 
 From ``models.md``, which tells published code and its mistakes: scaled by a head's width, padding
-left out, auxiliary loss as eq 6 of DIEN.
+left out, auxiliary loss as eq 6 of DIEN; relu in the units, whose queries are normalised.
 """
 
 import math
@@ -74,7 +74,7 @@ def refine(rows, w, n_heads):
 
 
 def attend(query, keys, positions, w):
-    """sum_j w_j I_hj, w = softmax of the unit of DIN; ``positions`` join its first layer."""
+    """sum_j w_j I_hj, w = softmax of a unit with relu; ``positions`` join its first layer."""
     scores = []
     for j, k in enumerate(keys):
         z = [
@@ -85,8 +85,8 @@ def attend(query, keys, positions, w):
         ]
         newest_first = len(keys) - 1 - j
         first = add(layer(z, w["W1"], w["b1"]), positions[newest_first])
-        second = layer([sigmoid(v) for v in first], w["W2"], w["b2"])
-        scores.append(layer([sigmoid(v) for v in second], w["W3"], w["b3"])[0])
+        second = layer([max(0.0, v) for v in first], w["W2"], w["b2"])
+        scores.append(layer([max(0.0, v) for v in second], w["W3"], w["b3"])[0])
     out = [0.0] * len(query)
     for a, k in zip(softmax(scores) if scores else [], keys, strict=True):
         out = add(out, [a * v for v in k])
@@ -103,6 +103,7 @@ def interest(rows, candidate, trigger, w, n_refiner, n_interests):
     out = [*total, *(a * b for a, b in zip(total, candidate, strict=True))]
     attends = "trigger" in w["heads"][0]
     zeros = [0.0] * len(candidate)
+    query = layer_norm(candidate, w["query"])
     if attends:
         out += zeros if trigger is None else trigger
     refined = refine(rows, w["refiner"], n_refiner)
@@ -112,10 +113,12 @@ def interest(rows, candidate, trigger, w, n_refiner, n_interests):
             feed_forward(layer_norm(add(z, layer(x, own["WO"])), own), own)
             for z, x in zip(refined, found, strict=True)
         ]
-        out += attend(candidate, keys, own["positions"], own["unit"])
+        out += attend(query, keys, own["positions"], own["unit"])
         if attends:
-            asked = trigger is not None
-            by_trigger = attend(trigger, keys, own["positions"], own["trigger"]) if asked else zeros
+            by_trigger = zeros
+            if trigger is not None:
+                asked = layer_norm(trigger, w["query"])
+                by_trigger = attend(asked, keys, own["positions"], own["trigger"])
             out += [*by_trigger, *(a * b for a, b in zip(by_trigger, candidate, strict=True))]
     return out
 

@@ -11,7 +11,7 @@ from models.recipe import Recipe
 from models.samples import PointInTime
 from models.training import Trainer
 from models.training_options import Progress
-from models.training_order import epoch_parts
+from models.training_order import Grouping, epoch_parts
 from models.training_vocabulary import make_vocabulary
 
 #: What the compared peers have none of: event types, ages, comparisons of ids, products.
@@ -36,7 +36,7 @@ def speed(data: PointInTime, model: str, n_steps: int) -> float:
     grouping, rng = trainer._grouping(), np.random.default_rng(0)
     n_requests = len(trainer.train_requests)
     n_groups = n_requests
-    if grouping is not None:
+    if isinstance(grouping, Grouping):
         n_groups = len(np.unique(np.stack((grouping.users, grouping.starts)), axis=1).T)
     size = max(1, n_groups * n_steps * BATCH // n_requests)
     parts = epoch_parts(trainer.train_requests, grouping, size, rng)

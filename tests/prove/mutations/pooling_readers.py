@@ -56,6 +56,13 @@ POOLING_READERS = [
         _DMIN,
     ),
     Mutation(
+        "dmin: a candidate is compared as small as it is",
+        "models/dmin.py",
+        "query = self.query_norm(candidates)",
+        "query = candidates",
+        _DMIN,
+    ),
+    Mutation(
         "dmin: positions count from the oldest behavior",
         "models/dmin.py",
         "(mask.sum(1, keepdim=True) - 1 - at).clamp_min(0)",
