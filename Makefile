@@ -8,11 +8,12 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 READY := .venv/.ready
 PEERS_READY := .venv-peers/.ready
+ENGINE_PEERS_READY := .venv-engine-peers/.ready
 SUITE ?= main
 ONLY ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-quick lint format bench bench-peers prove clean tools
+.PHONY: help setup demo test test-quick lint format bench bench-peers bench-engine prove clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,11 @@ $(READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
 $(PEERS_READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
 	@echo "==> packages of uv.lock with the peers into .venv-peers"
 	@UV_PROJECT_ENVIRONMENT=.venv-peers $(UV) sync --locked --no-default-groups --group peers --python $(PYTHON)
+	@touch $@
+
+$(ENGINE_PEERS_READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
+	@echo "==> packages of uv.lock with the engine's peers into .venv-engine-peers"
+	@UV_PROJECT_ENVIRONMENT=.venv-engine-peers $(UV) sync --locked --no-default-groups --group engine-peers --python $(PYTHON)
 	@touch $@
 
 setup: tools $(READY) ## Virtual environment with the locked packages
@@ -66,9 +72,12 @@ bench: setup ## Benchmarks, minimum / median / maximum
 bench-peers: $(PEERS_READY) ## Training speed beside FuxiCTR and DeepCTR-Torch
 	@PYTHONPATH=. .venv-peers/bin/python tests/benchmarks/peers/train_speed.py $(ARGS)
 
+bench-engine: tools $(ENGINE_PEERS_READY) ## The engine beside Faust and Quix Streams, on the same events
+	@.venv-engine-peers/bin/uic bench engine --work toy --events 1000000 --peer faust --peer quix $(ARGS)
+
 prove: setup ## Prove the claims: SUITE=main ONLY=3 ARGS=--json
 	@.venv/bin/python tests/prove --suite $(SUITE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean: ## Remove what was made here (not the broker jars' cache)
 	@if [ -x .venv/bin/uic ] && [ -e .uic/broker/broker.json ]; then .venv/bin/uic broker stop; fi
-	@rm -rf .venv .venv-peers .uv .uic build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-peers .venv-engine-peers .uv .uic build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

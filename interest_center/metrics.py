@@ -29,6 +29,7 @@ for _registry in (WORKER, RANKER):
     GCCollector(registry=_registry)
 
 _QUICK = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_LATE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 5.0)
 _SLOW = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 _SIZES = (1, 10, 50, 100, 250, 500, 1000, 2000, 4000)
 
@@ -87,6 +88,12 @@ END_OFFSET = Gauge(
 REBALANCES = Counter("uic_rebalances", "Changes of the assignment", registry=WORKER)
 HEARTBEAT_AGE_SECONDS = Gauge(
     "uic_heartbeat_age_seconds", "Time since the last group heartbeat", registry=WORKER
+)
+LOOP_LATE_SECONDS = Histogram(
+    "uic_loop_late_seconds",
+    "How much later than asked the event loop woke a timer; every answer waits that long",
+    buckets=_LATE,
+    registry=WORKER,
 )
 
 # --- worker: durability ------------------------------------------------------------------------

@@ -179,6 +179,9 @@ def process_settings() -> Settings:
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the environment that makes a child process read these settings again."""
     child = dict(os.environ)
-    for name, value in settings.model_dump(exclude_none=True).items():
-        child["UIC_" + name.upper()] = str(value)
+    for name, value in settings.model_dump().items():
+        if value is None:
+            child.pop("UIC_" + name.upper(), None)
+        else:
+            child["UIC_" + name.upper()] = str(value)
     return child

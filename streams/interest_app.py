@@ -16,6 +16,7 @@ from faust.types import TP
 from interest_center import metrics
 from interest_center.api.app import create_api
 from interest_center.core.errors import InterestCenterError
+from interest_center.core.protocols import MemoryUpdater
 from interest_center.settings import Settings
 from streams.assignment import Assignment, log_identities
 from streams.http_service import HttpService, bind
@@ -64,12 +65,14 @@ class InterestApp(faust.App):
 
     Args:
         settings: Of the process.
+        updater: Keeps the memories instead of the bundle's model.
     """
 
     BootStrategy = InterestBoot
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, updater: MemoryUpdater | None = None) -> None:
         self.center_settings = settings
+        self._updater = updater
         self.fatal_error: BaseException | None = None
         self._assigned: Assignment | None = None
         self._socket: socket.socket | None = None
@@ -125,7 +128,7 @@ class InterestApp(faust.App):
         self._lock = StateLock(settings.states)
         await asyncio.to_thread(check_topics, settings)
         identities = await asyncio.to_thread(log_identities, settings)
-        tools = await asyncio.to_thread(make_tools, settings, len(identities))
+        tools = await asyncio.to_thread(make_tools, settings, len(identities), self._updater)
         tools.bind_consumer(self.batch_consumer)
         self._assigned = Assignment(tools, self, identities, self.fail)
         show_model(tools)
@@ -209,9 +212,9 @@ def show_model(tools: WorkerTools) -> None:
         log.info("memory_model", model=updater.name, fingerprint=fingerprint)
 
 
-def build_app(settings: Settings) -> InterestApp:
-    """Build a worker with its agent."""
-    app = InterestApp(settings)
+def build_app(settings: Settings, updater: MemoryUpdater | None = None) -> InterestApp:
+    """Build a worker with its agent; for its arguments see ``InterestApp``."""
+    app = InterestApp(settings, updater)
     events = app.topic(settings.events_topic, schema=RunSchema())
 
     @app.agent(events, name=AGENT)

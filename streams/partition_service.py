@@ -1,6 +1,7 @@
 """Timers around the partitions: where the log ends, which log it is, snapshots; and the end."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import mode
 import structlog
 from aiokafka.errors import KafkaError
 
+from interest_center import metrics
 from interest_center.core.errors import InterestCenterError
 from streams.assignment import Assignment
 from streams.snapshot_timer import SnapshotTimer, save_snapshot
@@ -15,6 +17,7 @@ from streams.snapshot_timer import SnapshotTimer, save_snapshot
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+LOOP_SECONDS = 0.02
 IDENTITY_SECONDS = 5.0
 CLOSE_SECONDS = 60.0
 
@@ -52,6 +55,13 @@ class PartitionService(mode.Service):
                 await save_snapshot(assigned.tools, owned)
         await asyncio.wait_for(assigned.close(), CLOSE_SECONDS)
         await assigned.tools.stop()
+
+    @mode.Service.task
+    async def _watch_the_loop(self) -> None:
+        while not self.should_stop:
+            due = time.perf_counter() + LOOP_SECONDS
+            await asyncio.sleep(LOOP_SECONDS)
+            metrics.LOOP_LATE_SECONDS.observe(max(0.0, time.perf_counter() - due))
 
     @mode.Service.task
     async def _look(self) -> None:

@@ -14,6 +14,7 @@ from typing import Self
 
 from interest_center.core.errors import InterestCenterError
 
+CLI = "interest_center.cli"
 STOP_SECONDS = 30.0
 LOG_LINES_SHOWN = 15
 
@@ -81,15 +82,26 @@ class Processes:
     def start(self, *arguments: str, ready_url: str, timeout_seconds: float = 120.0) -> Child:
         """Start a service and wait until its readiness address answers 200.
 
-        It runs in a session of its own, so that Ctrl-C reaches it through ``stop`` only.
-
         Raises:
             ProcessFailedError: It ended, or was not ready in time.
+        """
+        child = self.spawn(*arguments)
+        wait_until_ready(child, ready_url, timeout_seconds)
+        return child
+
+    def spawn(self, *arguments: str, program: str = CLI) -> Child:
+        """Start a service.
+
+        It runs in a session of its own, so that Ctrl-C reaches it through ``stop`` only.
+
+        Args:
+            arguments: Name of the service, and its options.
+            program: Module to run; ``uic`` by default.
         """
         log = self._log_dir / f"{arguments[0]}.log"
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                command_line(arguments),
+                command_line(arguments, program),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -98,19 +110,6 @@ class Processes:
             )
         child = Child(arguments[0], process, log)
         self._children.append(child)
-        deadline = time.monotonic() + timeout_seconds
-        while not answers(ready_url):
-            if process.poll() is not None:
-                raise ProcessFailedError(
-                    f"`uic {arguments[0]}` ended with status {process.returncode}:\n"
-                    f"{last_lines(log)}"
-                )
-            if time.monotonic() > deadline:
-                raise ProcessFailedError(
-                    f"`uic {arguments[0]}` was not ready after {timeout_seconds:g} s:\n"
-                    f"{last_lines(log)}"
-                )
-            time.sleep(0.1)
         return child
 
     def stop(self) -> None:
@@ -127,9 +126,30 @@ class Processes:
                 child.process.wait()
 
 
-def command_line(arguments: tuple[str, ...]) -> list[str]:
-    """Return the command line of a ``uic`` command in this very environment."""
-    return [sys.executable, "-m", "interest_center.cli", *arguments]
+def command_line(arguments: tuple[str, ...], program: str = CLI) -> list[str]:
+    """Return the command line of a command, one of ``uic`` by default, in this environment."""
+    return [sys.executable, "-m", program, *arguments]
+
+
+def wait_until_ready(child: Child, ready_url: str, timeout_seconds: float = 120.0) -> None:
+    """Wait until a service's readiness address answers 200.
+
+    Raises:
+        ProcessFailedError: It ended, or was not ready in time.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while not answers(ready_url):
+        if child.process.poll() is not None:
+            raise ProcessFailedError(
+                f"`uic {child.name}` ended with status {child.process.returncode}:\n"
+                f"{last_lines(child.log)}"
+            )
+        if time.monotonic() > deadline:
+            raise ProcessFailedError(
+                f"`uic {child.name}` was not ready after {timeout_seconds:g} s:\n"
+                f"{last_lines(child.log)}"
+            )
+        time.sleep(0.1)
 
 
 def answers(url: str) -> bool:

@@ -10,6 +10,7 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventRules
 from interest_center.core.layout import StateConfig, load_state_config
+from interest_center.core.protocols import MemoryUpdater
 from interest_center.settings import Settings
 from interest_center.stores.snapshot_target import SnapshotTarget
 from models.bundle import load_state_rules, load_updater
@@ -96,17 +97,26 @@ def state_rules(settings: Settings) -> StateConfig:
     return config
 
 
-def make_tools(settings: Settings, n_partitions: int) -> WorkerTools:
+def make_tools(
+    settings: Settings, n_partitions: int, updater: MemoryUpdater | None = None
+) -> WorkerTools:
     """Load the rules and the model, and prepare the connections.
+
+    Args:
+        settings: Of the process.
+        n_partitions: Of the events topic.
+        updater: Keeps the memories instead of the bundle's model.
 
     Raises:
         ConfigurationError: The state configuration or the snapshot URL cannot be used.
         BundleError: The bundle cannot be used.
     """
     config = state_rules(settings)
+    if updater is None and settings.bundle is not None:
+        updater = load_updater(settings.bundle)
     rules = StateRules(
         config=config,
-        updater=None if settings.bundle is None else load_updater(settings.bundle),
+        updater=updater,
         options=CenterOptions(hot_users=settings.hot_users, timer=time.perf_counter),
         snapshots_url=settings.snapshots,
     )

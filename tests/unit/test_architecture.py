@@ -72,7 +72,7 @@ ROOMS = (
         "streams",
         "interest_center models streams",
         "faust mode aiokafka kafka numpy msgspec click rich structlog uvicorn aiohttp polars "
-        "prometheus_client uvloop",
+        "prometheus_client uvloop quixstreams",
     ),
     room(
         "ranking",

@@ -1,0 +1,1 @@
+"""``uic bench``: how fast the engine is on this machine, beside a real Kafka, and its peers."""

@@ -1,0 +1,204 @@
+"""``uic bench``: measurements on this machine, as a table or as JSON."""
+
+import json
+import math
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from interest_center.settings import load_settings
+from streams.bench.contest import Contest, Peer, check_peers
+from streams.bench.measuring import Measured
+from streams.bench.workload import Distribution, Work, Workload
+
+OURS = "interest center"
+#: Shorter runs say little: a checkpoint comes once a second.
+LEAST_SECONDS = 60.0
+#: What the peers reach on two cores (events a second, by distribution and users), measured before;
+#: with much less, something is wrong with the machine and the ratios mean nothing.
+USUAL_RATES = {
+    ("faust", "uniform", 100_000): 2_600.0,
+    ("faust", "zipf", 100_000): 2_600.0,
+    ("quix", "uniform", 100_000): 25_000.0,
+    ("quix", "zipf", 100_000): 35_000.0,
+    ("quix", "uniform", 1_000_000): 18_000.0,
+}
+LEAST_SHARE = 0.8
+
+Results = dict[str, list[Measured]]
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine: the engine with a Kafka of its own, and its peers on the same work."""
+
+
+@bench.command()
+@click.option("--work", type=click.Choice(get_args(Work)), default="mimn", show_default=True,
+              help="What a worker keeps: profile and sub-sequences alone (none), with a memory, "
+              "or 2 KiB of floats and nothing else (toy).")  # fmt: skip
+@click.option("--distribution", type=click.Choice(get_args(Distribution)), default="uniform",
+              show_default=True, help="Of the users; Zipf has the exponent 1.1.")  # fmt: skip
+@click.option("--users", "n_users", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option("--events", "n_events", type=click.IntRange(1_000), default=5_000_000,
+              show_default=True, help="In the topic before a run; 200 bytes each.")  # fmt: skip
+@click.option(
+    "--partitions", "n_partitions", type=click.IntRange(1, 1024), default=4, show_default=True
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--peer", "peers", type=click.Choice(get_args(Peer)), multiple=True,
+              help="Run this peer on the same events too; with --work toy.")  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the events.")
+@click.option("--home", type=click.Path(path_type=Path),
+              help="Where to write. Default: the directory of temporary files.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def engine(
+    workers: int,
+    runs: int,
+    peers: Sequence[Peer],
+    home: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Events a second from Kafka to durable states, with all that it costs.
+
+    Starts a Kafka, fills a topic, and lets workers with empty states run over it: once, and again
+    for each of --runs, in turn with the peers. A run is measured from the first consumed event to
+    the checkpoint that holds the last one, with checkpoints and snapshots on. It should last a
+    minute; give more --events where it does not.
+
+    Times of stages are those of all threads; bytes of checkpoints are those of records, bytes of
+    the disk what the process wrote in all. Exit status 1 if a peer was so slow that the
+    comparison means nothing.
+    """
+    load = Workload(**given)
+    check_peers(peers, load)
+    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
+        results = _run(load, Path(place), workers, runs, peers)
+    slow = too_slow(load, results)
+    if as_json:
+        click.echo(json.dumps(as_values(load, workers, results, slow)))
+    else:
+        _show(Console(), load, results, slow)
+    sys.exit(1 if slow else 0)
+
+
+def _run(load: Workload, place: Path, workers: int, runs: int, peers: Sequence[Peer]) -> Results:
+    """Measure in turn, so that a slow minute of the machine meets all alike."""
+    contest = Contest(load, place / "home", load_settings().cache_dir)
+    results: Results = {name: [] for name in (OURS, *peers)}
+    try:
+        with _bar("filling the topic", load.n_events) as (advance, _):
+            contest.open(advance)
+        for number in range(1, runs + 1):
+            title = f"run {number} of {runs}"
+            with _bar(f"{title}: {OURS}", load.n_events) as (_, reach):
+                results[OURS].append(contest.ours(workers, reach))
+            for peer in peers:
+                with _bar(f"{title}: {peer}", None):
+                    results[peer].append(contest.peer(peer))
+    finally:
+        contest.close()
+    return results
+
+
+@contextmanager
+def _bar(title: str, total: int | None) -> Iterator[tuple[Callable[[int], None], ...]]:
+    """Show a bar; yield what advances it by some and what sets it."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as progress:
+        task = progress.add_task(title, total=total)
+        yield (
+            lambda n: progress.advance(task, n),
+            lambda n: progress.update(task, completed=n),
+        )
+
+
+def too_slow(load: Workload, results: Results) -> list[str]:
+    """Return what is wrong with the peers of a measurement."""
+    found = []
+    for name, runs in results.items():
+        usual = USUAL_RATES.get((name, load.distribution, load.n_users))
+        if usual is None:
+            continue
+        median = statistics.median(run.rate for run in runs)
+        if median < LEAST_SHARE * usual:
+            found.append(f"{name}: {median:,.0f} events/s, usually {usual:,.0f}")
+    return found
+
+
+def ratios(results: Results, peer: str) -> list[float]:
+    """Return how many times the rate of a peer ours is, run by run."""
+    pairs = zip(results[OURS], results[peer], strict=True)
+    return [ours.rate / theirs.rate for ours, theirs in pairs]
+
+
+def as_values(load: Workload, workers: int, results: Results, slow: list[str]) -> dict[str, Any]:
+    """Return a measurement as JSON-able values."""
+    return {
+        "work": load.work,
+        "distribution": load.distribution,
+        "users": load.n_users,
+        "partitions": load.n_partitions,
+        "workers": workers,
+        "runs": {name: [_finite(run.as_json()) for run in runs] for name, runs in results.items()},
+        "ratios": {name: ratios(results, name) for name in results if name != OURS},
+        "peers_too_slow": slow,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Return values without infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
+def _show(console: Console, load: Workload, results: Results, slow: list[str]) -> None:
+    table = Table("", "minimum", "median", "maximum", title=load.title)
+    for name, runs in results.items():
+        for label, values in _rows(name, runs):
+            low, middle, high = min(values), statistics.median(values), max(values)
+            table.add_row(label, *(f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
+                                   for value in (low, middle, high)))  # fmt: skip
+    for name in results:
+        if name != OURS:
+            times = ratios(results, name)
+            figures = (min(times), statistics.median(times), max(times))
+            table.add_row(f"{OURS} / {name}", *(f"{value:.2f}" for value in figures))
+    console.print(table)
+    shortest = min(run.seconds for run in results[OURS])
+    if shortest < LEAST_SECONDS:
+        console.print(f"The shortest run lasted {shortest:.0f} s: --events for a minute say more.")
+    for line in slow:
+        console.print(f"Not comparable, {line}: is something else running here?", style="red")
+
+
+def _rows(name: str, runs: Sequence[Measured]) -> Iterator[tuple[str, list[float]]]:
+    """Yield the rows of one contestant: a label, and the figure of each run."""
+    told = [run.as_json() for run in runs]
+    yield f"{name}, events/s", [run.rate for run in runs]
+    for key, label in (
+        ("cpu_us_per_event", "CPU of {}, us an event"),
+        ("stage_us_per_event", "{}, us an event"),
+        ("bytes_per_event", "bytes of {} an event"),
+        ("checkpoint_interval_seconds", "checkpoint interval, {}, s"),
+        ("loop_late_seconds", "event loop late, {}, s"),
+    ):
+        for part in told[0][key]:
+            text = label.format(part.replace("_", " "))
+            yield f"  {text}", [one[key][part] for one in told]
+    peaks = [run.peak_memory_bytes / 2**20 for run in runs]
+    if any(peaks):
+        yield "  peak memory, MiB", peaks

@@ -1,0 +1,36 @@
+"""`uic bench engine` with a Kafka of its own: every figure is there, and nothing is left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.kafka
+
+USERS = 2_000
+
+
+def bench(home: Path, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "interest_center.cli", "bench", "engine", "--json"]
+    command += ["--home", str(home), "--users", str(USERS), "--runs", "1"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return json.loads(done.stdout)
+
+
+# Two workers are measured from when both have partitions; the first consumes until then.
+@pytest.mark.parametrize(("work", "workers", "events"), [("toy", 1, 60_000), ("hpmn", 2, 400_000)])
+def test_a_run_tells_what_it_cost(work: str, workers: int, events: int, tmp_path: Path) -> None:
+    told = bench(tmp_path, "--work", work, "--workers", str(workers), "--events", str(events))
+    (run,) = told["runs"]["interest center"]
+    assert 0 < run["events"] < events
+    assert run["events_per_second"] == pytest.approx(run["events"] / run["seconds"], rel=0.01)
+    assert all(value > 0 for value in run["cpu_us_per_event"].values())
+    assert all(value > 0 for value in run["stage_us_per_event"].values())
+    assert run["bytes_per_event"]["checkpoints"] > 40
+    assert run["checkpoint_interval_seconds"]["mean"] > 0
+    assert run["peak_memory_bytes"] > 50 << 20
+    assert list(tmp_path.iterdir()) == []
