@@ -132,6 +132,18 @@ RECOVERY_PROGRESS_RATIO = Gauge(
     ["partition"],
     registry=WORKER,
 )
+RECOVERY_OFFSETS_PER_SECOND = Gauge(
+    "uic_recovery_offsets_per_second",
+    "Rate of the replay since the partition was assigned; 0 when ready",
+    ["partition"],
+    registry=WORKER,
+)
+RECOVERY_LEFT_SECONDS = Gauge(
+    "uic_recovery_left_seconds",
+    "How long the replay takes still at its rate so far; 0 when ready, NaN while nobody knows",
+    ["partition"],
+    registry=WORKER,
+)
 STATE_BYTES = Gauge("uic_state_bytes", "Size of the state on disk", ["partition"], registry=WORKER)
 DIRTY_BYTES = Gauge(
     "uic_dirty_bytes", "Bytes of events not yet in a checkpoint", ["partition"], registry=WORKER

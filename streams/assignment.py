@@ -1,7 +1,6 @@
 """The partitions of a worker, as the group gives and takes them; the directory of its HTTP."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from interest_center.core.meta import LogIdentity
 from interest_center.query import InterestViews
 from interest_center.settings import Settings
 from streams.log_identity import AFRESH
+from streams.partition_gauges import forget, progress_of, refresh, replaying, seconds_left
 from streams.partitions import OwnedPartition
 from streams.pending_runs import ReceivedRun
 from streams.snapshot_timer import save_snapshot
@@ -129,20 +129,7 @@ class Assignment:
     def _release(self, number: int) -> None:
         owned = self.owned.pop(number)
         self._closing[number] = asyncio.create_task(owned.close())
-        for gauge in (
-            metrics.LAG_RECORDS,
-            metrics.LAG_SECONDS,
-            metrics.STATE_AGE_SECONDS,
-            metrics.POSITION,
-            metrics.DURABLE_POSITION,
-            metrics.END_OFFSET,
-            metrics.PARTITION_READY,
-            metrics.RECOVERY_PROGRESS_RATIO,
-            metrics.STATE_BYTES,
-            metrics.DIRTY_BYTES,
-            metrics.SNAPSHOT_TIMESTAMP_SECONDS,
-        ):
-            gauge.remove(str(number))
+        forget(number)
 
     # --- the directory ---------------------------------------------------------------------
 
@@ -182,7 +169,7 @@ class Assignment:
                 "timeout, so another worker may own it"
             )
         if not owned.ready or owned.center is None:
-            raise NotReadyError(f"partition {partition} replays, progress {progress_of(owned):.0%}")
+            raise replaying(owned)
         return owned.center
 
     def statuses(self) -> list[PartitionStatus]:
@@ -216,6 +203,7 @@ class Assignment:
             memory_from=center.memory_from,
             memory_model=f"{updater.fingerprint:016x}" if updater is not None else None,
             progress=progress_of(owned),
+            seconds_left=seconds_left(owned),
             phase=self._phase(owned, ready),
         )
 
@@ -273,29 +261,5 @@ class Assignment:
     def refresh_metrics(self) -> None:
         """Bring the gauges up to this moment."""
         metrics.HEARTBEAT_AGE_SECONDS.set(self._group.heartbeat_age_seconds)
-        now = time.time()
-        for number, owned in self.owned.items():
-            center, label = owned.center, str(number)
-            metrics.PARTITION_READY.labels(label).set(owned.ready)
-            metrics.RECOVERY_PROGRESS_RATIO.labels(label).set(progress_of(owned))
-            if center is None:
-                continue
-            metrics.POSITION.labels(label).set(center.watermark)
-            metrics.DURABLE_POSITION.labels(label).set(center.durable_watermark)
-            metrics.END_OFFSET.labels(label).set(owned.lag.end)
-            metrics.LAG_RECORDS.labels(label).set(owned.lag.offsets(center.watermark))
-            metrics.LAG_SECONDS.labels(label).set(owned.lag.seconds(center.watermark, now))
-            metrics.DIRTY_BYTES.labels(label).set(center.dirty_bytes())
-            metrics.STATE_BYTES.labels(label).set(owned.state_bytes)
-            if center.as_of_ms is not None:
-                metrics.STATE_AGE_SECONDS.labels(label).set(now - center.as_of_ms / 1000)
-
-
-def progress_of(owned: OwnedPartition) -> float:
-    """Return the share of the replay that is done."""
-    if owned.ready:
-        return 1.0
-    if owned.center is None:
-        return 0.0
-    due = owned.target - owned.replay_start
-    return min(1.0, (owned.center.watermark - owned.replay_start) / due) if due > 0 else 1.0
+        for owned in self.owned.values():
+            refresh(owned)

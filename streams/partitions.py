@@ -26,6 +26,7 @@ from streams.log_identity import check_log
 from streams.memory_rebuild import MemoryRebuild
 from streams.pending_runs import PendingRuns, ReceivedRun
 from streams.record_runs import RecordRun
+from streams.replay import Replay
 from streams.run_feed import RunFeed
 from streams.run_work import apply_batch, count_checkpoint, count_durable, decode_and_apply
 from streams.worker_tools import WorkerTools
@@ -64,8 +65,7 @@ class OwnedPartition:
         #: None before a copy is open and after it is released.
         self.center: PartitionCenter | None = None
         self.ready = False
-        self.target = 0
-        self.replay_start = 0
+        self.replay = Replay(self.number)
         self.state_bytes = 0
         self.pending = PendingRuns()
         self.lag = LagClock(self.pending, tools.reader, self.number)
@@ -236,9 +236,8 @@ class OwnedPartition:
                 center, self.number, self._tools.reader, settings.accept_truncated_history
             )
         )
-        self.target = bounds.end
+        self.replay.begin(center.watermark, bounds.end)
         self.lag.saw(bounds.end)
-        self.replay_start = center.watermark
         self.pending.forget()
         self._arrived.clear()
         try:
@@ -362,12 +361,13 @@ class OwnedPartition:
     async def look(self) -> None:
         """Learn what only a look tells: since when records wait unread, and the size on disk."""
         if self.center is not None:
+            self.replay.tell(self.center.watermark)
             await self.lag.probe(self.center.watermark)
             self.state_bytes = await self.in_thread(self.files.size_bytes)
 
     def _note_progress(self) -> None:
         position = self.open_center.watermark
         self.lag.applied_to(position)
-        if position >= self.target and not self.ready and self._feed.is_open:
+        if position >= self.replay.target and not self.ready and self._feed.is_open:
             self.ready = True
-            log.info("partition_ready", partition=self.number, position=position)
+            self.replay.tell_done(position)

@@ -24,6 +24,7 @@ class PartitionStatus(msgspec.Struct, frozen=True):
         memory_from: First offset that the memories have seen; None without memories.
         memory_model: What computes the memories, None without.
         progress: Share of the replay that was due at assignment, 1 when done.
+        seconds_left: How long the replay takes still at its rate so far; None while nobody knows.
         phase: What goes on: opening, replaying, ready, rebuilding_memory, without_memory (the topic
             no longer holds the history to build it from), suspended.
     """
@@ -40,6 +41,7 @@ class PartitionStatus(msgspec.Struct, frozen=True):
     memory_from: int | None = None
     memory_model: str | None = None
     progress: float | None = None
+    seconds_left: float | None = None
     phase: str | None = None
 
 
