@@ -144,6 +144,11 @@ RECOVERY_LEFT_SECONDS = Gauge(
     ["partition"],
     registry=WORKER,
 )
+DAMAGED_COPIES = Counter(
+    "uic_damaged_copies",
+    "Copies that were found damaged and set aside; a snapshot or the topic took their place",
+    registry=WORKER,
+)
 STATE_BYTES = Gauge("uic_state_bytes", "Size of the state on disk", ["partition"], registry=WORKER)
 DIRTY_BYTES = Gauge(
     "uic_dirty_bytes", "Bytes of events not yet in a checkpoint", ["partition"], registry=WORKER

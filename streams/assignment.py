@@ -11,6 +11,7 @@ from interest_center.api.directory import PartitionStatus, SavedSnapshot
 from interest_center.center import PartitionCenter
 from interest_center.core.errors import (
     BadRequestError,
+    InterestCenterError,
     LogMismatchError,
     NotReadyError,
     PartitionCountError,
@@ -171,6 +172,12 @@ class Assignment:
         if not owned.ready or owned.center is None:
             raise replaying(owned)
         return owned.center
+
+    def damaged(self, center: PartitionCenter, error: InterestCenterError) -> None:
+        """Have the copy that a read has found damaged replaced."""
+        for owned in self.owned.values():
+            if owned.center is center:
+                owned.damage = error
 
     def statuses(self) -> list[PartitionStatus]:
         """Describe every partition."""

@@ -4,7 +4,7 @@
 
     STATE_DIR/partition-3/current         name of the copy in use
     STATE_DIR/partition-3/copy-.../       a RocksDB
-    STATE_DIR/partition-3/set-aside-.../  an older one under other rules; for the operator to remove
+    STATE_DIR/partition-3/set-aside-.../  under other rules, or damaged; for the operator to remove
 """
 
 import contextlib

@@ -17,7 +17,7 @@ from faust.types import TP
 
 from interest_center import metrics
 from interest_center.center import PartitionCenter
-from interest_center.core.errors import StoreError
+from interest_center.core.errors import DAMAGED, InterestCenterError, StoreError
 from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles, open_copy
 from streams.kafka_patience import RETRY_SECONDS, passes
@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 SUSPEND_SECONDS = 5.0
 OLD_COPY_SECONDS = 0.5
+#: After so many damaged copies the disk is not to be trusted, and the worker stops.
+MOST_DAMAGED = 3
 
 T = TypeVar("T")
 
@@ -65,6 +67,8 @@ class OwnedPartition:
         #: None before a copy is open and after it is released.
         self.center: PartitionCenter | None = None
         self.ready = False
+        #: What a read has found wrong with the copy.
+        self.damage: InterestCenterError | None = None
         self.replay = Replay(self.number)
         self.state_bytes = 0
         self.pending = PendingRuns()
@@ -146,6 +150,17 @@ class OwnedPartition:
         if after is not None:
             await asyncio.wait({after})
         await self.in_thread(self._tools.warm_up.wait)
+        for _ in range(MOST_DAMAGED):
+            try:
+                await self._live_with_a_copy()
+            except DAMAGED as error:
+                await self._leave_damaged(error)
+        raise StoreError(
+            f"{MOST_DAMAGED} copies of partition {self.number} were damaged, one after another",
+            hint=f"look at the disk under {self.files.path}",
+        )
+
+    async def _live_with_a_copy(self) -> None:
         log_end = await self._first_look()
         self.center = await self.in_thread(
             open_copy, self.files, self._tools.rules, self.identity, log_end
@@ -163,6 +178,25 @@ class OwnedPartition:
             if self._can_switch():
                 with suppress(GivenUpError):
                     await self._switch()
+
+    async def _leave_damaged(self, error: InterestCenterError) -> None:
+        """Set the copy aside, so that a snapshot or the topic takes its place."""
+        self.ready = False
+        self.damage = None
+        self._feed.close()
+        self.pending.forget()
+        if self._rebuild is not None:
+            await self._rebuild.abandon()
+            self._rebuild = None
+        async with self.copy_lock:
+            center, self.center = self.center, None
+            if center is not None:
+                with suppress(StoreError):
+                    await self.in_thread(center.close)
+            copy = self.files.current()
+            aside = None if copy is None else await self.in_thread(self.files.set_aside, copy)
+        metrics.DAMAGED_COPIES.inc()
+        log.error("copy_damaged", partition=self.number, why=str(error), now_at=str(aside))
 
     async def _turn(self) -> None:
         """Wait, parked, until the partition is ours."""
@@ -256,6 +290,8 @@ class OwnedPartition:
     async def _work(self) -> None:
         """Apply runs until the partition is suspended or has to be fetched again."""
         while self._feed.is_open and not self._can_switch():
+            if self.damage is not None:
+                raise self.damage
             if not self.pending:
                 await self._wait_for_runs()
             while self.pending and self._feed.is_open:

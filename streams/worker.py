@@ -1,5 +1,6 @@
 """`uic worker`, and ``faust -A streams.worker:app worker``: the interest worker as a process."""
 
+import asyncio
 import logging
 import sys
 import time
@@ -27,16 +28,17 @@ def __getattr__(name: str) -> Any:
 
 
 class OperatorErrors(logging.Filter):
-    """Keeps Faust's words about mistakes of the operator out of the log; ours are enough."""
+    """Keeps Faust's words about errors that stop a worker out of the log; ours are enough."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Drop a record about one of our own errors."""
+        """Drop a record about one of our own errors, and about what was cancelled in the end."""
         told = [record.exc_info[1]] if record.exc_info else []
         if isinstance(record.args, tuple):
             told += record.args  # type: ignore[arg-type]  # any objects
-        if any(isinstance(one, InterestCenterError) for one in told):
+        if any(isinstance(one, InterestCenterError | asyncio.CancelledError) for one in told):
             return False
-        return "We experienced a crash" not in str(record.msg)
+        text = str(record.msg).rstrip()
+        return "We experienced a crash" not in text and not text.endswith(".CancelledError")
 
 
 class OncePerWhile(logging.Filter):
@@ -97,13 +99,13 @@ def run(app: InterestApp) -> None:
     worker.spinner = None
     try:
         worker.execute_from_commandline()
-    except SystemExit as end:
+    except (SystemExit, asyncio.CancelledError) as end:
         reason = app.fatal_error or app.crash_reason or worker.crash_reason
         if isinstance(reason, InterestCenterError):
             raise reason from None
         if reason is not None:
             traceback.print_exception(reason)
-        if end.code or reason is not None:
+        if reason is not None or isinstance(end, asyncio.CancelledError) or end.code:
             sys.exit(1)
 
 

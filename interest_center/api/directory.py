@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 
 from interest_center.center import PartitionCenter
+from interest_center.core.errors import InterestCenterError
 from interest_center.query import InterestViews
 
 
@@ -98,6 +99,10 @@ class PartitionDirectory(Protocol):
         Raises:
             NotReadyError: It is not ours, still replays, or the group has not heard from us lately.
         """
+        ...
+
+    def damaged(self, center: PartitionCenter, error: InterestCenterError) -> None:
+        """Take note that a read has met damage in a copy; another one will take its place."""
         ...
 
     def statuses(self) -> list[PartitionStatus]:

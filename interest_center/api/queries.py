@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from interest_center.answers import PartitionRead
 from interest_center.api.directory import PartitionDirectory
 from interest_center.api.forwarding import Forwarder, Query, Reply
 from interest_center.center import PartitionCenter
-from interest_center.core.errors import BadRequestError, NotReadyError
+from interest_center.core.errors import DAMAGED, BadRequestError, NotReadyError
 from interest_center.core.events import MAX_ID_CHARS
 from interest_center.core.ids import encode_id, partition_of
 from interest_center.core.messages import (
@@ -111,7 +112,7 @@ class StateQueries:
         ids = [encode_id(user) for user in users]
         for _ in range(READS):
             center = self._directory.center(partition)
-            with metrics.QUERY_STAGE_SECONDS.labels("read").time():
+            with metrics.QUERY_STAGE_SECONDS.labels("read").time(), self._undamaged(center):
                 read = await loop.run_in_executor(
                     self._threads, partial(center.read, ids, categories, memory)
                 )
@@ -128,8 +129,21 @@ class StateQueries:
             NotReadyError: The partition was given up meanwhile.
         """
         loop = asyncio.get_running_loop()
-        with metrics.QUERY_STAGE_SECONDS.labels("texts").time():
+        with metrics.QUERY_STAGE_SECONDS.labels("texts").time(), self._undamaged(center):
             return await loop.run_in_executor(self._threads, center.texts_of, ids)
+
+    @contextmanager
+    def _undamaged(self, center: PartitionCenter) -> Iterator[None]:
+        """Report damage that a read meets.
+
+        Raises:
+            NotReadyError: It met some.
+        """
+        try:
+            yield
+        except DAMAGED as error:
+            self._directory.damaged(center, error)
+            raise NotReadyError("the copy is damaged; another one takes its place") from error
 
     async def in_time(self, answer: Awaitable[T]) -> T:
         """Refuse an answer that took so long that another worker may have given a newer one.

@@ -29,8 +29,16 @@ class StoreError(InterestCenterError):
     """The store of a partition cannot be opened, read or written."""
 
 
+class DamagedStoreError(StoreError):
+    """Files of a store are missing, or hold other bytes than were written."""
+
+
 class CorruptRecordError(InterestCenterError):
     """Stored bytes are not a record of this layout; they are refused, never guessed."""
+
+
+#: What says that a copy is of no use any more; the log or a snapshot makes another one.
+DAMAGED = (DamagedStoreError, CorruptRecordError)
 
 
 class LogMismatchError(InterestCenterError):

@@ -18,7 +18,7 @@ from rocksdict import (
     WriteBatch,
 )
 
-from interest_center.core.errors import StoreError
+from interest_center.core.errors import DamagedStoreError, StoreError
 
 #: Shared by every partition of the process, so that memory does not grow with partitions.
 BLOCK_CACHE_BYTES = 128 << 20
@@ -58,7 +58,8 @@ class RocksStore:
         read_only: Open an existing copy without the lock and without changing its data files.
 
     Raises:
-        StoreError: The directory is locked by another process, or its files are damaged.
+        StoreError: The directory is locked by another process.
+        DamagedStoreError: Its files are damaged.
     """
 
     def __init__(self, directory: Path, read_only: bool = False) -> None:
@@ -132,8 +133,13 @@ def _store_error(doing: str, directory: Path, text: str) -> StoreError:
             hint="stop the other worker, or give this one its own UIC_STATE_DIR",
         )
     if "Corruption" in text or "does not exist" in text or "missing" in text:
-        return StoreError(
+        return DamagedStoreError(
             f"store {directory} is damaged: {text}",
             hint="move the directory away; the worker then starts from a snapshot or the topic",
+        )
+    if "No space left" in text:
+        return StoreError(
+            f"cannot {doing} store {directory}: {text}",
+            hint="make room and start the worker again: it goes on where its last checkpoint is",
         )
     return StoreError(f"cannot {doing} store {directory}: {text}")

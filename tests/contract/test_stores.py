@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from interest_center.core.errors import StoreError
+from interest_center.core.errors import DamagedStoreError, StoreError
 from interest_center.core.protocols import Store
 from interest_center.stores.memory import MemoryStore
 from interest_center.stores.rocksdb import RocksStore
@@ -114,7 +114,7 @@ def test_rocksdb_says_that_it_is_damaged(tmp_path: Path) -> None:
     store.write([(b"a", b"1")], [])
     store.close()
     (tmp_path / "store" / "CURRENT").write_text("garbage")
-    with pytest.raises(StoreError, match="damaged"):
+    with pytest.raises(DamagedStoreError, match="damaged"):
         RocksStore(tmp_path / "store")
 
 
