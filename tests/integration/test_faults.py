@@ -1,6 +1,7 @@
 """What becomes of a worker whose disk fails: files damaged or cut short, no room left."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,13 @@ pytestmark = pytest.mark.kafka
 
 N_EVENTS = 3_000
 MOUNT_BYTES = 24 << 20
+IN_NAMESPACE = ("unshare", "--map-root-user", "--mount")
+
+
+def can_mount() -> bool:
+    """Tell whether this system lets a process mount a file system that only it sees."""
+    there = shutil.which(IN_NAMESPACE[0]) is not None
+    return there and subprocess.run([*IN_NAMESPACE, "true"], check=False).returncode == 0
 
 
 def copies(settings: Settings) -> list[Path]:
@@ -113,7 +121,7 @@ class FullDisk:
         )
         with self.log.open("wb") as sink:
             self.process = subprocess.Popen(
-                ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+                [*IN_NAMESPACE, "sh", "-c", script],
                 env=environment_of(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -136,6 +144,7 @@ class FullDisk:
         self.process.wait()
 
 
+@pytest.mark.skipif(not can_mount(), reason="needs mount namespaces (unshare of util-linux)")
 def test_a_full_disk_stops_the_worker_and_loses_nothing(
     worker_settings: Settings, sender: Sender, full_disk: FullDisk
 ) -> None:
