@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 1.0
 STOP_SECONDS = 8.0
+#: Of a commit at a rebalance or in the end.
+LAST_COMMIT_SECONDS = 5.0
 REBALANCE_POLL_SECONDS = 0.005
 
 T = TypeVar("T")
@@ -229,11 +231,16 @@ class BatchConsumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """Commit what is acknowledged; do not wait for the rest, which is replayed.
 
-        After a crash nobody serves the commit any more, and one would wait for ever; it is a hint.
+        The commit is a hint: after a crash, when nobody serves it any more, and without a broker
+        it would wait for ever.
         """
         self._unacked_messages.clear()
-        if not self.crashed:
-            await self.commit_and_end_transactions()
+        if self.crashed:
+            return
+        try:
+            await asyncio.wait_for(self.commit_and_end_transactions(), LAST_COMMIT_SECONDS)
+        except TimeoutError:
+            log.warning("last_commit_given_up", seconds=LAST_COMMIT_SECONDS)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: the driver takes the age of the last record for a stall."""

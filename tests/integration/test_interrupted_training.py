@@ -1,6 +1,7 @@
 """A training that is killed and interrupted ends as if nothing had happened, its log included."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -72,6 +73,8 @@ def test_killed_interrupted_and_taken_up_it_ends_with_the_same_weights(
     assert training.wait(SECONDS) == 130
     said = " ".join(log.read_text().split())
     assert "interrupted: the same command takes the training up" in said
+    # Ctrl-C in the middle of an import of llvmlite makes it mention half an object of its own.
+    said = re.sub(r"Exception ignored in.*?'_as_parameter_'", "", said)
     assert "Traceback" not in said
 
     data = read_training_data(tables)
