@@ -12,20 +12,12 @@ import time
 from typing import Any
 
 import faust
-import msgspec
-import numpy as np
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from streams.bench.toy_worker import DECAY, N_VECTORS, item_vectors
+from streams.bench.toy_worker import item_vectors, moved_row
 
 NAME = "uic-bench-faust"
 POLL_SECONDS = 0.05
-
-
-class Toy(msgspec.Struct):
-    """What the toy reads of an event."""
-
-    item_id: str
 
 
 def make_changelog(bootstrap: str, n_partitions: int) -> None:
@@ -75,10 +67,7 @@ def build(bootstrap: str, topic: str, n_partitions: int, n_events: int, director
             if not n:
                 app.add_future(when_committed(time.perf_counter(), time.process_time()))
             n += 1
-            item = int(msgspec.json.decode(event.value, type=Toy).item_id)
-            row, vector = table[event.key], vectors[item % N_VECTORS]
-            moved = np.frombuffer(row, np.float32) * DECAY + vector if row else vector
-            table[event.key] = moved.tobytes()
+            table[event.key] = moved_row(event.value, table[event.key], vectors)
 
     return app
 

@@ -10,20 +10,12 @@ import sys
 import time
 from typing import Any
 
-import msgspec
-import numpy as np
 from quixstreams import Application
 
-from streams.bench.toy_worker import DECAY, N_VECTORS, item_vectors
+from streams.bench.toy_worker import item_vectors, moved_row
 
 COMMIT_SECONDS = 5.0
 IDLE_SECONDS = 30
-
-
-class Toy(msgspec.Struct):
-    """What the toy reads of an event."""
-
-    item_id: str
 
 
 def run(bootstrap: str, topic: str, n_events: int, directory: str) -> dict[str, float]:
@@ -43,11 +35,7 @@ def run(bootstrap: str, topic: str, n_events: int, directory: str) -> dict[str, 
     def step(value: bytes, state: Any) -> bytes:
         if not begun:
             begun.extend((time.perf_counter(), time.process_time()))
-        vector = vectors[int(msgspec.json.decode(value, type=Toy).item_id) % N_VECTORS]
-        row = state.get_bytes("row")
-        state.set_bytes(
-            "row", (np.frombuffer(row, np.float32) * DECAY + vector if row else vector).tobytes()
-        )
+        state.set_bytes("row", moved_row(value, state.get_bytes("row"), vectors))
         return value
 
     frame = app.dataframe(events)

@@ -5,6 +5,7 @@ Run as ``python -m streams.bench.toy_worker`` with the settings of ``uic worker`
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import uvloop
 from numpy.typing import NDArray
@@ -23,6 +24,27 @@ def item_vectors() -> NDArray[np.float32]:
     """Return the vector of each item modulo 1,000, ``[1000, 512]``."""
     drawn = np.random.default_rng(0).standard_normal((N_VECTORS, ROW_FLOATS))
     return drawn.astype(np.float32)
+
+
+class ToyEvent(msgspec.Struct):
+    """What the toy reads of an event."""
+
+    item_id: str
+
+
+def moved_row(value: bytes, row: bytes | None, vectors: NDArray[np.float32]) -> bytes:
+    """Return a row after one event, as an engine applies it that hands out bytes.
+
+    Args:
+        value: The event as sent.
+        row: The row before it; nothing for a new user.
+        vectors: Of the items.
+    """
+    vector = vectors[int(msgspec.json.decode(value, type=ToyEvent).item_id) % N_VECTORS]
+    moved: NDArray[np.float32] = vector
+    if row:
+        moved = np.frombuffer(row, np.float32) * DECAY + vector
+    return moved.tobytes()
 
 
 @compiled

@@ -48,10 +48,9 @@ def flip(file: Path, at: float) -> None:
     file.write_bytes(content)
 
 
-def damaged(worker: WorkerProcess) -> float:
+def damaged(worker: WorkerProcess) -> int:
     """Return how many copies the worker has found damaged."""
-    text = worker.log.read_text(errors="replace")
-    return text.count("copy_damaged")
+    return worker.output().count("copy_damaged")
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
