@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from interest_center.answers import StoredState
+from interest_center.core.behaviors import Behaviors, Profile
 from interest_center.core.ids import PADDING_ID, is_hashed
 from interest_center.core.layout import StateConfig
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.core.records import (
-    Behaviors,
-    Profile,
     decode_memory,
     decode_profile,
     decode_subsequence,

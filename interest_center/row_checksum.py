@@ -26,9 +26,18 @@ _CRC = _crc_tables()
 
 
 @compiled
-def crc32_words(words: NDArray[np.uint64], start: Index, end: Index) -> np.uint64:
-    """Return the CRC-32 of ``words[start:end]``, as ``zlib.crc32`` of their bytes."""
-    crc = _M32
+def crc32_words(
+    words: NDArray[np.uint64], start: Index, end: Index, before: np.uint64
+) -> np.uint64:
+    """Return the CRC-32 of ``words[start:end]``, as ``zlib.crc32`` of their bytes.
+
+    Args:
+        words: Words of a record.
+        start: First one.
+        end: Behind the last one.
+        before: CRC-32 of what stands before them, 0 for nothing.
+    """
+    crc = before ^ _M32
     byte = np.uint64(255)
     for i in range(start, end):
         x = words[i] ^ crc

@@ -8,9 +8,11 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.bit_columns import WORD, pack, width_of
 from interest_center.core.compiled import Index, compiled
 from interest_center.core.layout import LAYOUT_VERSION
-from interest_center.core.records import MAGIC, MEMORY_KIND, PROFILE_KIND, SUBSEQUENCE_KIND
+from interest_center.core.record_header import MAGIC
+from interest_center.core.records import MEMORY_KIND, PROFILE_KIND, SUBSEQUENCE_KIND
 from interest_center.row_arrays import (
     CHAIN_HASH,
     EVENT_COUNT,
@@ -29,8 +31,8 @@ assert sys.byteorder == "little", "hot rows are encoded by little-endian machine
 
 # Lengths of the headers with the fixed parts, in words.
 HEADER_WORDS = 2
-PROFILE_WORDS = 6
-SUBSEQUENCE_WORDS = 4
+PROFILE_WORDS = 7
+SUBSEQUENCE_WORDS = 5
 MEMORY_WORDS = 5
 
 
@@ -45,23 +47,22 @@ MEMORY_FIRST = first_word(MEMORY_KIND)
 
 
 @compiled
-def profile_words(rows: ProfileRows, row: Index) -> Index:
-    """Return the length of a profile's record in words; 0 for a user without events."""
+def longest_profile(rows: ProfileRows, row: Index) -> Index:
+    """Return the most words that a profile's record takes; 0 for a user without events."""
     head = rows.head[row]
     if head[EVENT_COUNT] == 0:
         return np.int64(0)
     n_ids = min(head[N_EVENT_IDS], rows.event_ids.shape[1])
     n = min(head[N_BEHAVIORS], rows.item.shape[1])
-    k = head[N_CATEGORIES]
-    types = rows.type_counts.shape[1]
-    return np.int64(PROFILE_WORDS + types + n_ids + 3 * n + (n + 7) // 8 + 3 * k + (k + 1) // 2)
+    n_numbers = rows.type_counts.shape[1] + 4 * n + 4 * head[N_CATEGORIES]
+    return np.int64(PROFILE_WORDS + n_ids + n_numbers)
 
 
 @compiled
-def subsequence_words(rows: SubsequenceRows, row: Index) -> Index:
-    """Return the length of a sub-sequence's record in words; 0 when there is none."""
+def longest_subsequence(rows: SubsequenceRows, row: Index) -> Index:
+    """Return the most words that a sub-sequence's record takes; 0 when there is none."""
     n = min(rows.n_behaviors[row], rows.item.shape[1])
-    return np.int64(0) if n == 0 else np.int64(SUBSEQUENCE_WORDS + 2 * n + (n + 7) // 8)
+    return np.int64(0) if n == 0 else np.int64(SUBSEQUENCE_WORDS + 3 * n)
 
 
 @compiled
@@ -76,92 +77,153 @@ def memory_words(profiles: ProfileRows, memories: MemoryRows, row: Index) -> Ind
 def _seal(words: NDArray[np.uint64], start: Index, end: Index, first: np.uint64) -> None:
     """Write the header of the record in ``words[start:end]``."""
     words[start] = first | (np.uint64((end - start) * 8) << np.uint64(32))
-    words[start + 1] = crc32_words(words, start + HEADER_WORDS, end)
+    what = crc32_words(words, start, start + 1, np.uint64(0))
+    words[start + 1] = crc32_words(words, start + HEADER_WORDS, end, what)
 
 
 @compiled
-def _put_ring(
-    words: NDArray[np.uint64], at: Index, ring: NDArray[np.int64], start: Index, n: Index
-) -> Index:
-    """Write ``n`` numbers of a ring from ``start`` on; return where the next part begins."""
-    slot = start
+def profile_column(rows: ProfileRows) -> NDArray[np.uint64]:
+    """Return room for the longest column of a profile."""
+    longest = max(rows.type_counts.shape[1], rows.event_ids.shape[1])
+    return np.empty(max(longest, rows.item.shape[1], rows.directory_size.shape[1]), np.uint64)
+
+
+@compiled
+def _in_order(ring: NDArray[np.int64], oldest: Index, n: Index, column: NDArray[np.uint64]) -> None:
+    """Take ``n`` numbers of a ring into a column, oldest first."""
+    slot = oldest
     for i in range(n):
-        words[at + i] = np.uint64(ring[slot])
+        column[i] = np.uint64(ring[slot])
         slot += 1
         if slot == len(ring):
             slot = 0
-    return np.int64(at + n)
 
 
 @compiled
-def _put_byte_ring(
-    words: NDArray[np.uint64], at: Index, ring: NDArray[np.uint8], start: Index, n: Index
+def _ages_in_order(
+    times: NDArray[np.int64], oldest: Index, n: Index, newest: np.int64, column: NDArray[np.uint64]
+) -> None:
+    """Take into a column by how much ``n`` times of a ring are older than ``newest``."""
+    _in_order(times, oldest, n, column)
+    for i in range(n):
+        column[i] = np.uint64(newest) - column[i]
+
+
+@compiled
+def _put(
+    words: NDArray[np.uint64], bit: Index, column: NDArray[np.uint64], n: Index
+) -> tuple[Index, Index]:
+    """Pack a column in as few bits as it needs; return where it goes on, and its width."""
+    width = width_of(column, n)
+    return pack(words, bit, column, n, width), width
+
+
+@compiled
+def _put_behaviors(
+    rows: ProfileRows, row: Index, words: NDArray[np.uint64], bit: Index, column: NDArray[np.uint64]
+) -> tuple[Index, Index]:
+    """Pack the ring of recent behaviors; return where it goes on, and the widths of its columns."""
+    n = min(rows.head[row, N_BEHAVIORS], rows.item.shape[1])
+    oldest = (rows.head[row, N_BEHAVIORS] - n) % rows.item.shape[1]
+    newest = rows.head[row, LAST_EVENT_TIME_MS]
+    _in_order(rows.item[row], oldest, n, column)
+    bit, items = _put(words, bit, column, n)
+    _in_order(rows.category[row], oldest, n, column)
+    bit, categories = _put(words, bit, column, n)
+    _ages_in_order(rows.event_time_ms[row], oldest, n, newest, column)
+    bit, ages = _put(words, bit, column, n)
+    _in_order(rows.event_type[row], oldest, n, column)
+    bit, types = _put(words, bit, column, n)
+    return bit, items | (categories << 8) | (ages << 16) | (types << 24)
+
+
+@compiled
+def _put_directory(
+    rows: ProfileRows, row: Index, words: NDArray[np.uint64], bit: Index, column: NDArray[np.uint64]
+) -> tuple[Index, Index]:
+    """Pack the directory of sub-sequences; return where it goes on, and its columns' widths."""
+    n, newest = rows.head[row, N_CATEGORIES], rows.head[row, LAST_EVENT_TIME_MS]
+    _in_order(rows.directory_category[row], 0, n, column)
+    bit, categories = _put(words, bit, column, n)
+    _in_order(rows.directory_updated_at[row], 0, n, column)
+    bit, updates = _put(words, bit, column, n)
+    _ages_in_order(rows.directory_time_ms[row], 0, n, newest, column)
+    bit, ages = _put(words, bit, column, n)
+    _in_order(rows.directory_size[row], 0, n, column)
+    bit, sizes = _put(words, bit, column, n)
+    return bit, categories | (updates << 8) | (ages << 16) | (sizes << 24)
+
+
+@compiled
+def encode_profile(
+    rows: ProfileRows,
+    row: Index,
+    words: NDArray[np.uint64],
+    start: Index,
+    column: NDArray[np.uint64],
 ) -> Index:
-    """Write ``n`` bytes of a ring from ``start`` on; return where the next part begins."""
-    slot = start
-    for word in range((n + 7) // 8):
-        packed = np.uint64(0)
-        for byte in range(min(8, n - 8 * word)):
-            packed |= np.uint64(ring[slot]) << np.uint64(8 * byte)
-            slot += 1
-            if slot == len(ring):
-                slot = 0
-        words[at + word] = packed
-    return np.int64(at + (n + 7) // 8)
+    """Write a profile's record from ``start`` on, where all is zero, and return its end.
 
-
-@compiled
-def encode_profile(rows: ProfileRows, row: Index, words: NDArray[np.uint64], start: Index) -> Index:
-    """Write a profile's record from ``start`` on and return its end."""
-    end = start + profile_words(rows, row)
-    if end == start:
-        return np.int64(end)
+    Args:
+        rows: Profiles.
+        row: Of the user.
+        words: Where to.
+        start: Word at which the record begins.
+        column: Room for the longest column.
+    """
     head = rows.head[row]
-    types, ring, k = rows.type_counts.shape[1], rows.item.shape[1], head[N_CATEGORIES]
+    if head[EVENT_COUNT] == 0:
+        return start
+    types, k = rows.type_counts.shape[1], head[N_CATEGORIES]
     n_ids = min(head[N_EVENT_IDS], rows.event_ids.shape[1])
-    n = min(head[N_BEHAVIORS], ring)
+    n = min(head[N_BEHAVIORS], rows.item.shape[1])
+    _in_order(
+        rows.event_ids[row], (head[N_EVENT_IDS] - n_ids) % len(rows.event_ids[row]), n_ids, column
+    )
+    bit = pack(words, WORD * (start + PROFILE_WORDS), column, n_ids, WORD)
+    _in_order(rows.type_counts[row], 0, types, column)
+    bit, counts = _put(words, bit, column, types)
+    bit, behaviors = _put_behaviors(rows, row, words, bit, column)
+    bit, directory = _put_directory(rows, row, words, bit, column)
     words[start + 2] = np.uint64(head[EVENT_COUNT])
     words[start + 3] = np.uint64(head[LAST_EVENT_TIME_MS])
     words[start + 4] = np.uint64(head[CHAIN_HASH])
-    counts = np.uint64(types | (n_ids << 16) | (n << 32))
-    words[start + 5] = counts | (np.uint64(k) << np.uint64(48))
-    at = _put_ring(words, start + PROFILE_WORDS, rows.type_counts[row], 0, types)
-    oldest = (head[N_EVENT_IDS] - n_ids) % rows.event_ids.shape[1]
-    at = _put_ring(words, at, rows.event_ids[row], oldest, n_ids)
-    oldest = (head[N_BEHAVIORS] - n) % ring
-    at = _put_ring(words, at, rows.item[row], oldest, n)
-    at = _put_ring(words, at, rows.category[row], oldest, n)
-    at = _put_ring(words, at, rows.event_time_ms[row], oldest, n)
-    at = _put_byte_ring(words, at, rows.event_type[row], oldest, n)
-    at = _put_ring(words, at, rows.directory_category[row], 0, k)
-    at = _put_ring(words, at, rows.directory_updated_at[row], 0, k)
-    at = _put_ring(words, at, rows.directory_time_ms[row], 0, k)
-    sizes = rows.directory_size[row]
-    for i in range(0, k, 2):
-        upper = np.uint64(sizes[i + 1]) if i + 1 < k else np.uint64(0)
-        words[at + i // 2] = np.uint64(sizes[i]) | (upper << np.uint64(32))
+    words[start + 5] = np.uint64(types | (counts << 8) | (n_ids << 16) | (n << 32) | (k << 48))
+    words[start + 6] = np.uint64(behaviors | (directory << 32))
+    end = (bit + WORD - 1) // WORD
     _seal(words, start, end, PROFILE_FIRST)
-    return np.int64(end)
+    return end
 
 
 @compiled
 def encode_subsequence(
-    rows: SubsequenceRows, row: Index, category: np.uint64, words: NDArray[np.uint64], start: Index
+    rows: SubsequenceRows,
+    row: Index,
+    category: np.uint64,
+    words: NDArray[np.uint64],
+    start: Index,
+    column: NDArray[np.uint64],
 ) -> Index:
-    """Write a sub-sequence's record from ``start`` on and return its end."""
-    end = start + subsequence_words(rows, row)
-    if end == start:
-        return np.int64(end)
+    """Write a sub-sequence's record from ``start`` on, where all is zero, and return its end."""
     ring = rows.item.shape[1]
     n = min(rows.n_behaviors[row], ring)
+    if n == 0:
+        return start
     oldest = (rows.n_behaviors[row] - n) % ring
+    newest = rows.event_time_ms[row, :n].max()
+    bit = WORD * (start + SUBSEQUENCE_WORDS)
+    _in_order(rows.item[row], oldest, n, column)
+    bit, items = _put(words, bit, column, n)
+    _ages_in_order(rows.event_time_ms[row], oldest, n, newest, column)
+    bit, ages = _put(words, bit, column, n)
+    _in_order(rows.event_type[row], oldest, n, column)
+    bit, types = _put(words, bit, column, n)
     words[start + 2] = category
-    words[start + 3] = np.uint64(n)
-    at = _put_ring(words, start + SUBSEQUENCE_WORDS, rows.item[row], oldest, n)
-    at = _put_ring(words, at, rows.event_time_ms[row], oldest, n)
-    _put_byte_ring(words, at, rows.event_type[row], oldest, n)
+    words[start + 3] = np.uint64(newest)
+    words[start + 4] = np.uint64(n | (items << 16) | (ages << 24) | (types << 32))
+    end = (bit + WORD - 1) // WORD
     _seal(words, start, end, SUBSEQUENCE_FIRST)
-    return np.int64(end)
+    return end
 
 
 @compiled
@@ -195,15 +257,15 @@ def encode_profiles(
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the records of rows one behind the other, and where each ends, in words."""
     ends = np.empty(len(which), np.int64)
-    total: Index = 0
+    most: Index = 0
     for i in range(len(which)):
-        total += profile_words(rows, which[i])
-        ends[i] = total
-    words = np.empty(total, np.uint64)
+        most += longest_profile(rows, which[i])
+    words = np.zeros(most, np.uint64)
+    column = profile_column(rows)
     at: Index = 0
     for i in range(len(which)):
-        at = encode_profile(rows, which[i], words, at)
-    return words, ends
+        at = ends[i] = encode_profile(rows, which[i], words, at, column)
+    return words[:at], ends
 
 
 @compiled
@@ -212,15 +274,15 @@ def encode_subsequences(
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the records of rows one behind the other, and where each ends, in words."""
     ends = np.empty(len(which), np.int64)
-    total: Index = 0
+    most: Index = 0
     for i in range(len(which)):
-        total += subsequence_words(rows, which[i])
-        ends[i] = total
-    words = np.empty(total, np.uint64)
+        most += longest_subsequence(rows, which[i])
+    words = np.zeros(most, np.uint64)
+    column = np.empty(rows.item.shape[1], np.uint64)
     at: Index = 0
     for i in range(len(which)):
-        at = encode_subsequence(rows, which[i], categories[i], words, at)
-    return words, ends
+        at = ends[i] = encode_subsequence(rows, which[i], categories[i], words, at, column)
+    return words[:at], ends
 
 
 @compiled

@@ -7,8 +7,11 @@ a record of this layout and configuration.
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.bit_columns import WORD, unpack
 from interest_center.core.compiled import Index, compiled
 from interest_center.core.layout import LAYOUT_VERSION
+from interest_center.core.record_header import LAST_UNCHECKED_HEADER
+from interest_center.core.records_layout_2 import LAST_VERSION
 from interest_center.row_arrays import (
     CHAIN_HASH,
     EVENT_COUNT,
@@ -30,78 +33,129 @@ from interest_center.row_codec import (
     PROFILE_WORDS,
     SUBSEQUENCE_FIRST,
     SUBSEQUENCE_WORDS,
-    profile_words,
-    subsequence_words,
 )
+from interest_center.row_decode_layout_2 import decode_profile_2, decode_subsequence_2
 
-#: Bits in which the first header word of the other layout that is read differs: layout 1.
-_OTHER_VERSION = np.uint64((LAYOUT_VERSION ^ 1) << 24)
+_VERSION_BIT = np.uint64(24)
+_ANY_VERSION = ~(np.uint64(0xFF) << _VERSION_BIT)
+_U8 = np.uint64(0xFF)
 _U16 = np.uint64(0xFFFF)
 _U32 = np.uint64(0xFFFFFFFF)
 
 
 @compiled
-def _intact(
-    words: NDArray[np.uint64], start: Index, end: Index, first: np.uint64, least: Index
-) -> np.bool_:
-    """Tell whether the header of ``words[start:end]`` holds."""
-    if end - start < least:
-        return np.bool_(False)
+def _intact_layout(words: NDArray[np.uint64], start: Index, end: Index, first: np.uint64) -> Index:
+    """Return the layout version of the record in ``words[start:end]``; 0: its header does not hold.
+
+    Args:
+        words: Where the record lies.
+        start: Where it begins.
+        end: Where it ends.
+        first: First word of a record of this kind and layout, with a length of 0.
+    """
+    if end - start < HEADER_WORDS:
+        return 0
     length = np.uint64((end - start) * 8) << np.uint64(32)
-    known = words[start] == first | length or words[start] == (first ^ _OTHER_VERSION) | length
-    return np.bool_(known and words[start + 1] == crc32_words(words, start + HEADER_WORDS, end))
+    version = np.int64((words[start] >> _VERSION_BIT) & _U8)
+    known = 1 <= version <= LAYOUT_VERSION
+    same = (words[start] & _ANY_VERSION) == ((first & _ANY_VERSION) | length)
+    if not known or not same:
+        return 0
+    before = np.uint64(0)
+    if version > LAST_UNCHECKED_HEADER:
+        before = crc32_words(words, start, start + 1, before)
+    intact = words[start + 1] == crc32_words(words, start + HEADER_WORDS, end, before)
+    return version if intact else 0
 
 
 @compiled
-def _take_bytes(words: NDArray[np.uint64], at: Index, into: NDArray[np.uint8], n: Index) -> Index:
-    """Unpack ``n`` bytes; return where the next part begins."""
-    for i in range(n):
-        into[i] = np.uint8((words[at + i // 8] >> np.uint64(8 * (i % 8))) & np.uint64(255))
-    return np.int64(at + (n + 7) // 8)
+def _byte(word: np.uint64, i: Index) -> Index:
+    """Return a byte of a word."""
+    return np.int64((word >> np.uint64(8 * i)) & _U8)
 
 
 @compiled
-def _take(words: NDArray[np.uint64], at: Index, into: NDArray[np.int64], n: Index) -> Index:
-    """Copy ``n`` numbers; return where the next part begins."""
+def _unpack_times(
+    words: NDArray[np.uint64],
+    bit: Index,
+    times: NDArray[np.int64],
+    n: Index,
+    width: Index,
+    newest: np.int64,
+) -> Index:
+    """Unpack ``n`` ages into a row as times; return where the next column begins."""
+    bit = unpack(words, bit, times, n, width)
     for i in range(n):
-        into[i] = words[at + i]
-    return np.int64(at + n)
+        times[i] = newest - times[i]
+    return bit
+
+
+@compiled
+def _unpack_profile(
+    rows: ProfileRows, row: Index, words: NDArray[np.uint64], bit: Index, widths: np.uint64
+) -> None:
+    """Fill the columns of a profile whose head is filled, the counts by type aside."""
+    head = rows.head[row]
+    newest, n, k = head[LAST_EVENT_TIME_MS], head[N_BEHAVIORS], head[N_CATEGORIES]
+    bit = unpack(words, bit, rows.item[row], n, _byte(widths, 0))
+    bit = unpack(words, bit, rows.category[row], n, _byte(widths, 1))
+    bit = _unpack_times(words, bit, rows.event_time_ms[row], n, _byte(widths, 2), newest)
+    bit = unpack(words, bit, rows.event_type[row], n, _byte(widths, 3))
+    bit = unpack(words, bit, rows.directory_category[row], k, _byte(widths, 4))
+    bit = unpack(words, bit, rows.directory_updated_at[row], k, _byte(widths, 5))
+    bit = _unpack_times(words, bit, rows.directory_time_ms[row], k, _byte(widths, 6), newest)
+    unpack(words, bit, rows.directory_size[row], k, _byte(widths, 7))
 
 
 @compiled
 def _decode_profile(
     rows: ProfileRows, row: Index, words: NDArray[np.uint64], start: Index, end: Index
 ) -> np.bool_:
-    """Take one profile into a row; False when it is not one."""
-    if not _intact(words, start, end, PROFILE_FIRST, PROFILE_WORDS):
+    """Take one profile, whose header holds, into a row; False when it is not one."""
+    if end - start < PROFILE_WORDS:
         return np.bool_(False)
-    counts = words[start + 5]
-    types = np.int64(counts & _U16)
-    n_ids = np.int64((counts >> np.uint64(16)) & _U16)
-    n = np.int64((counts >> np.uint64(32)) & _U16)
-    k = np.int64(counts >> np.uint64(48))
+    counts, widths = words[start + 5], words[start + 6]
+    types, n_ids = _byte(counts, 0), np.int64((counts >> np.uint64(16)) & _U16)
+    n, k = np.int64((counts >> np.uint64(32)) & _U16), np.int64(counts >> np.uint64(48))
     fits = n_ids <= rows.event_ids.shape[1] and n <= rows.item.shape[1]
     if not fits or types != rows.type_counts.shape[1] or k > rows.directory_size.shape[1]:
+        return np.bool_(False)
+    bits, widest = WORD * n_ids + types * _byte(counts, 1), _byte(counts, 1)
+    for i in range(4):
+        bits += n * _byte(widths, i) + k * _byte(widths, 4 + i)
+        widest = max(widest, _byte(widths, i), _byte(widths, 4 + i))
+    if widest > WORD or start + PROFILE_WORDS + (bits + WORD - 1) // WORD != end:
         return np.bool_(False)
     head = rows.head[row]
     head[EVENT_COUNT] = np.int64(words[start + 2])
     head[LAST_EVENT_TIME_MS] = np.int64(words[start + 3])
     head[CHAIN_HASH] = np.int64(words[start + 4])
     head[N_EVENT_IDS], head[N_BEHAVIORS], head[N_CATEGORIES] = n_ids, n, k
-    if profile_words(rows, row) != end - start:
+    bit = unpack(words, WORD * (start + PROFILE_WORDS), rows.event_ids[row], n_ids, WORD)
+    bit = unpack(words, bit, rows.type_counts[row], types, _byte(counts, 1))
+    _unpack_profile(rows, row, words, bit, widths)
+    return np.bool_(True)
+
+
+@compiled
+def _decode_subsequence(
+    rows: SubsequenceRows, row: Index, words: NDArray[np.uint64], start: Index, end: Index
+) -> np.bool_:
+    """Take one sub-sequence, whose header holds, into a row; False when it is not one."""
+    if end - start < SUBSEQUENCE_WORDS:
         return np.bool_(False)
-    at = _take(words, start + PROFILE_WORDS, rows.type_counts[row], types)
-    at = _take(words, at, rows.event_ids[row], n_ids)
-    at = _take(words, at, rows.item[row], n)
-    at = _take(words, at, rows.category[row], n)
-    at = _take(words, at, rows.event_time_ms[row], n)
-    at = _take_bytes(words, at, rows.event_type[row], n)
-    at = _take(words, at, rows.directory_category[row], k)
-    at = _take(words, at, rows.directory_updated_at[row], k)
-    at = _take(words, at, rows.directory_time_ms[row], k)
-    for i in range(k):
-        size = (words[at + i // 2] >> np.uint64(32 * (i % 2))) & _U32
-        rows.directory_size[row, i] = np.uint32(size)
+    newest, counts = np.int64(words[start + 3]), words[start + 4]
+    n = np.int64(counts & _U16)
+    items, ages, types = _byte(counts, 2), _byte(counts, 3), _byte(counts, 4)
+    bits = n * (items + ages + types)
+    if n > rows.item.shape[1] or max(items, ages, types) > WORD:
+        return np.bool_(False)
+    if start + SUBSEQUENCE_WORDS + (bits + WORD - 1) // WORD != end:
+        return np.bool_(False)
+    rows.n_behaviors[row] = n
+    bit = unpack(words, WORD * (start + SUBSEQUENCE_WORDS), rows.item[row], n, items)
+    bit = _unpack_times(words, bit, rows.event_time_ms[row], n, ages, newest)
+    unpack(words, bit, rows.event_type[row], n, types)
     return np.bool_(True)
 
 
@@ -115,9 +169,17 @@ def decode_profiles(
     """Take profile records into empty rows."""
     start = 0
     for i in range(len(which)):
-        if not _decode_profile(rows, which[i], words, start, ends[i]):
+        end, row = ends[i], which[i]
+        version = _intact_layout(words, start, end, PROFILE_FIRST)
+        if version == 0:
             return i
-        start = ends[i]
+        if version > LAST_VERSION:
+            taken = _decode_profile(rows, row, words, start, end)
+        else:
+            taken = decode_profile_2(rows, row, words, start, end)
+        if not taken:
+            return i
+        start = end
     return len(which)
 
 
@@ -133,17 +195,15 @@ def decode_subsequences(
     start = 0
     for i in range(len(which)):
         end, row = ends[i], which[i]
-        if not _intact(words, start, end, SUBSEQUENCE_FIRST, SUBSEQUENCE_WORDS):
+        version = _intact_layout(words, start, end, SUBSEQUENCE_FIRST)
+        if version == 0:
             return i
-        n = np.int64(words[start + 3])
-        if words[start + 2] != categories[i] or n > rows.item.shape[1] or n < 1:
+        if version > LAST_VERSION:
+            taken = _decode_subsequence(rows, row, words, start, end)
+        else:
+            taken = decode_subsequence_2(rows, row, words, start, end)
+        if not taken or words[start + 2] != categories[i] or rows.n_behaviors[row] < 1:
             return i
-        rows.n_behaviors[row] = n
-        if subsequence_words(rows, row) != end - start:
-            return i
-        at = _take(words, start + SUBSEQUENCE_WORDS, rows.item[row], n)
-        at = _take(words, at, rows.event_time_ms[row], n)
-        _take_bytes(words, at, rows.event_type[row], n)
         start = end
     return len(which)
 
@@ -162,7 +222,7 @@ def decode_memories(
     n_words = MEMORY_WORDS + (floats + 1) // 2
     for i in range(len(which)):
         end, row = ends[i], which[i]
-        if end - start != n_words or not _intact(words, start, end, MEMORY_FIRST, n_words):
+        if end - start != n_words or _intact_layout(words, start, end, MEMORY_FIRST) == 0:
             return i
         if words[start + 2] != fingerprint or words[start + 4] != np.uint64(floats):
             return i

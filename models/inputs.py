@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.core.records import Behaviors
+from interest_center.core.behaviors import Behaviors
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interest_center.core.records import Behaviors
+from interest_center.core.behaviors import Behaviors
 from models.ctr_model import CtrModel
 from models.inputs import RankInputs
 from models.request_batches import hours_and_weekdays

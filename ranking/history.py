@@ -11,14 +11,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.behaviors import Behaviors, Profile
 from interest_center.core.errors import BadRequestError, CorruptRecordError
 from interest_center.core.ids import encode_id
 from interest_center.core.layout import StateConfig
 from interest_center.core.messages import UserState
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.core.records import (
-    Behaviors,
-    Profile,
     decode_memory,
     decode_profile,
     decode_subsequence,

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from interest_center.core.behaviors import Behaviors
 from interest_center.core.layout import StateConfig
-from interest_center.core.records import Behaviors
 from models.bundle import Bundle
 from models.inputs import RankInputs
 from models.tables import Events, Samples

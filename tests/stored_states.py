@@ -9,12 +9,8 @@ from numpy.typing import NDArray
 from interest_center.core.ids import encode_id
 from interest_center.core.layout import StateConfig
 from interest_center.core.messages import UserState
-from interest_center.core.records import (
-    MEMORY_KIND,
-    PROFILE_KIND,
-    SUBSEQUENCE_KIND,
-    seal,
-)
+from interest_center.core.record_header import seal
+from interest_center.core.records import MEMORY_KIND, PROFILE_KIND, SUBSEQUENCE_KIND
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,15 @@ class Known:
     subsequences: dict[str, list[Did]] = field(default_factory=dict)
 
 
-def padded(values: NDArray[np.generic]) -> bytes:
-    """Return the bytes of an array, filled up to a multiple of eight."""
-    data = values.tobytes()
-    return data + bytes(-len(data) % 8)
+def packed(*columns: list[int]) -> tuple[list[int], bytes]:
+    """Return the widths of columns and their stream of bits, as one large number."""
+    widths = [max(column, default=0).bit_length() for column in columns]
+    stream = at = 0
+    for column, width in zip(columns, widths, strict=True):
+        for number in column:
+            stream |= number << at
+            at += width
+    return widths, stream.to_bytes(-(-at // 64) * 8, "little")
 
 
 def profile_record(known: Known) -> bytes:
@@ -63,33 +64,35 @@ def profile_record(known: Known) -> bytes:
         sum(one.event_type == code for one in done) for code in range(1, 8)
     ]
     last = max((one.event_time_ms for one in done), default=0)
-    head = struct.pack("<qqQHHHH", sum(counts), last, 0, len(counts), 0, len(done), 0)
-    categories = [encode_id(one.category_id) if one.category_id else 0 for one in done]
-    parts = (
-        np.array(counts, np.uint64),
-        np.array([encode_id(one.item_id) for one in done], np.uint64),
-        np.array(categories, np.uint64),
-        np.array([one.event_time_ms for one in done], np.int64),
-        np.array([one.event_type for one in done], np.uint8),
+    widths, stream = packed(
+        counts,
+        [encode_id(one.item_id) for one in done],
+        [encode_id(one.category_id) if one.category_id else 0 for one in done],
+        [last - one.event_time_ms for one in done],
+        [one.event_type for one in done],
     )
-    return seal(PROFILE_KIND, head + b"".join(padded(part) for part in parts))
+    numbers = (len(counts), widths[0], 0, len(done), 0)
+    head = struct.pack("<qqQBBHHH8B", sum(counts), last, 0, *numbers, *widths[1:], 0, 0, 0, 0)
+    return seal(PROFILE_KIND, head + stream)
 
 
 def memory_record(row: NDArray[np.float32], fingerprint: int, n_events: int) -> bytes:
     """Write a memory."""
     head = struct.pack("<QQII", fingerprint, n_events, len(row), 0)
-    return seal(MEMORY_KIND, head + padded(row.astype(np.float32)))
+    floats = row.astype(np.float32).tobytes()
+    return seal(MEMORY_KIND, head + floats + bytes(-len(floats) % 8))
 
 
 def subsequence_record(category: str, done: list[Did]) -> bytes:
     """Write the behaviors of one category."""
-    head = struct.pack("<QII", encode_id(category), len(done), 0)
-    parts = (
-        np.array([encode_id(one.item_id) for one in done], np.uint64),
-        np.array([one.event_time_ms for one in done], np.int64),
-        np.array([one.event_type for one in done], np.uint8),
+    newest = max(one.event_time_ms for one in done)
+    widths, stream = packed(
+        [encode_id(one.item_id) for one in done],
+        [newest - one.event_time_ms for one in done],
+        [one.event_type for one in done],
     )
-    return seal(SUBSEQUENCE_KIND, head + b"".join(padded(part) for part in parts))
+    head = struct.pack("<QqHBBB3x", encode_id(category), newest, len(done), *widths)
+    return seal(SUBSEQUENCE_KIND, head + stream)
 
 
 def make_user_state(user_id: str, known: Known, watermark: int = 7) -> UserState:

@@ -1,6 +1,7 @@
 """Bytes of the journal: events that the rows in the store may not have seen yet.
 
-A header as in ``records.py``, all numbers little-endian, every part padded with zeros to 8 bytes::
+A header (``record_header.py``), then little-endian numbers, every part padded with zeros to 8
+bytes::
 
     'j' journal piece       the events of one checkpoint, in offset order
       start_position 8 | end_position 8 | n_events 8
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import CorruptRecordError
 from interest_center.core.events import EVENT_DTYPE
-from interest_center.core.records import seal, unseal
+from interest_center.core.record_header import seal, unseal
 
 JOURNAL_KIND = ord("j")
 WRITTEN_KIND = ord("w")

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from interest_center.core.errors import ConfigurationError
 
-#: Version of the record bytes. 2 has a journal beside the rows (see ``records.py``).
-LAYOUT_VERSION = 2
+#: Version of the record bytes. 2 has a journal beside the rows, 3 packed columns (``records.py``).
+LAYOUT_VERSION = 3
 #: Versions that are read; a copy of another one is not a start.
-READ_VERSIONS = (1, 2)
+READ_VERSIONS = (1, 2, 3)
 #: Version of the rules that make a state of events; a copy of another one is not a start.
 RULES_VERSION = 1
 

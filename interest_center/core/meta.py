@@ -67,7 +67,7 @@ class MetaRecord(msgspec.Struct, frozen=True):
     """The meta record of a copy.
 
     Attributes:
-        layout_version: Layout of all records.
+        layout_version: Layout in which records are written now; older ones may lie beside them.
         config_fingerprint: ``StateConfig.fingerprint`` of the rules that made the copy.
         identity: The log.
         watermark: Next fetch position; the copy is f(events before it).

@@ -11,7 +11,7 @@ import structlog
 
 from interest_center.core.errors import CorruptRecordError, StoreError
 from interest_center.core.keys import META_KEY
-from interest_center.core.layout import LAYOUT_VERSION, StateConfig
+from interest_center.core.layout import READ_VERSIONS, StateConfig
 from interest_center.core.meta import LogIdentity, MetaRecord
 from interest_center.core.records import decode_meta
 from interest_center.stores.rocksdb import RocksStore
@@ -114,7 +114,7 @@ class Snapshots:
             manifest
             for manifest in found
             if manifest.meta.config_fingerprint == self._config.fingerprint
-            and manifest.meta.layout_version == LAYOUT_VERSION
+            and manifest.meta.layout_version in READ_VERSIONS
             and manifest.meta.identity == self._identity
         )
         return sorted(ours, key=lambda m: (m.meta.watermark, m.created_ms), reverse=True)

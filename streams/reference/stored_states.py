@@ -4,6 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from interest_center.core.behaviors import Behaviors
 from interest_center.core.events import OP_ERASE
 from interest_center.core.journal_records import decode_journal, decode_written
 from interest_center.core.keys import (
@@ -16,7 +17,6 @@ from interest_center.core.keys import (
 )
 from interest_center.core.layout import StateConfig
 from interest_center.core.records import (
-    Behaviors,
     decode_memory,
     decode_profile,
     decode_subsequence,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from interest_center.core.behaviors import Behaviors
 from interest_center.core.layout import StateConfig
-from interest_center.core.records import Behaviors
 from models.category_counts import CategoryCounts
 from models.ctr_config import CtrConfig, default_config
 from models.ctr_model import CtrModel
