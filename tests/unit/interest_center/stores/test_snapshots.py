@@ -1,5 +1,6 @@
 """Snapshots: what a target holds after saving, losing, damaging, restoring and pruning."""
 
+import base64
 import json
 import os
 import time
@@ -18,7 +19,7 @@ from reference.interest_state import ReferenceCenter
 
 from interest_center.center import PartitionCenter
 from interest_center.core.errors import CorruptRecordError
-from interest_center.core.layout import StateConfig
+from interest_center.core.layout import READ_VERSIONS, StateConfig
 from interest_center.core.meta import LogIdentity
 from interest_center.stores.rocksdb import RocksStore
 from interest_center.stores.snapshot_target import SnapshotTarget
@@ -26,6 +27,7 @@ from interest_center.stores.snapshots import DAY_MS, Snapshots, read_meta
 
 NOW_MS = 1_800_000_000_000
 EVENTS = make_history(11, 900)
+GOLDEN_STATES = Path(__file__).parents[3] / "golden" / "states"
 
 
 @pytest.fixture
@@ -149,6 +151,19 @@ def test_only_snapshots_of_this_log_and_these_rules_are_a_start(
     assert Snapshots(target, recreated, StateConfig()).restore(tmp_path / "a") is None
     other = Snapshots(target, IDENTITY, StateConfig(n_behaviors=50))
     assert other.restore(tmp_path / "b") is None
+
+
+@pytest.mark.parametrize("version", READ_VERSIONS)
+def test_snapshots_of_every_layout_that_is_read_are_a_start(version: int, tmp_path: Path) -> None:
+    stored = json.loads((GOLDEN_STATES / f"layout_{version}.json").read_text())
+    store = RocksStore(tmp_path / "store")
+    store.write(((bytes.fromhex(key), base64.b64decode(stored[key])) for key in stored), ())
+    rules = StateConfig(n_behaviors=4, n_event_ids=3)
+    target = Snapshots(str(tmp_path / "target"), IDENTITY, rules)
+    target.save(store.checkpoint, tmp_path / "scratch", NOW_MS)
+    manifest = target.restore(tmp_path / "copy")
+    assert manifest is not None
+    assert manifest.meta.layout_version == version
 
 
 def test_a_manifest_that_promises_something_else_is_not_a_start(
