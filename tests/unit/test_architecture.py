@@ -33,7 +33,8 @@ ENGINE = (
     "interest_center.state_read interest_center.slices interest_center.engine_scan "
     "interest_center.hot_rows interest_center.cold_rows interest_center.row_arrays "
     "interest_center.row_index interest_center.row_codec interest_center.row_decode "
-    "interest_center.row_checksum interest_center.scan_arrays "
+    "interest_center.row_decode_layout_2 interest_center.row_checksum "
+    "interest_center.scan_arrays "
     "interest_center.partition_lock interest_center.journal interest_center.write_back"
 )
 SERVICE = (
