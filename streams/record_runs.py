@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, FetchError
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import ConsumerStoppedError
 from faust.types import TP
 
@@ -113,17 +114,25 @@ def _let_go(fetcher: Fetcher, topic_partition: TP) -> None:
     fetcher._notify(fetcher._wait_consume_future)
 
 
+def current_assignment(fetcher: Fetcher) -> Assignment | None:
+    """Return what is assigned now, another object after each rebalance; None in a rebalance."""
+    subscriptions = fetcher._subscriptions
+    return None if subscriptions.reassignment_in_progress else subscriptions.subscription.assignment
+
+
 async def wait_for_runs(
     fetcher: Fetcher, wanted: Mapping[TP, int], timeout_seconds: float, wake: asyncio.Event
 ) -> list[RecordRun]:
     """Take runs as soon as there are any.
 
     Returns:
-        The runs; none after the timeout, when ``wake`` is set, or while the group rebalances.
+        The runs; none after the timeout, when ``wake`` is set, or when the group rebalances: what
+        arrives under the next assignment is not taken, and no position of it is moved.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
-    while not fetcher._subscriptions.reassignment_in_progress:
+    assignment = current_assignment(fetcher)
+    while assignment is not None and assignment.active:
         runs = take_runs(fetcher, wanted)
         remaining = deadline - loop.time()
         if runs or remaining <= 0 or wake.is_set():

@@ -29,7 +29,12 @@ from faust.types import TP, ConsumerMessage
 
 from interest_center.core.errors import TruncatedLogError
 from interest_center.settings import Settings
-from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, wait_for_runs
+from streams.record_runs import (
+    RUN_CONSUMER_OPTIONS,
+    RecordRun,
+    current_assignment,
+    wait_for_runs,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -142,14 +147,26 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         """Make a waiting ``fetch_runs`` return, because what is wanted has changed."""
         self.thread_loop.call_soon_threadsafe(self._wake.set)
 
-    async def fetch_runs(self, wanted: Mapping[TP, int]) -> list[RecordRun]:
-        """Return the next runs of the wanted partitions, none after a second without any."""
-        return await self.in_thread(self._fetch_runs(wanted))
+    @property
+    def assigned(self) -> object:
+        """What the group has assigned, another object after each rebalance."""
+        return current_assignment(self._ensure_consumer()._fetcher)
 
-    async def _fetch_runs(self, wanted: Mapping[TP, int]) -> list[RecordRun]:
+    async def fetch_runs(self, wanted: Mapping[TP, int], assigned: object) -> list[RecordRun]:
+        """Return the next runs of the wanted partitions, none after a second without any.
+
+        Args:
+            wanted: The most records of each.
+            assigned: For which assignment they are wanted; under another one nothing is taken.
+        """
+        return await self.in_thread(self._fetch_runs(wanted, assigned))
+
+    async def _fetch_runs(self, wanted: Mapping[TP, int], assigned: object) -> list[RecordRun]:
         consumer = self._ensure_consumer()
         if consumer._closed or consumer._fetcher._closed:
             raise ConsumerStoppedError
+        if assigned is not current_assignment(consumer._fetcher):
+            return []
         # The context tells the coordinator that this member is alive, also without open partitions.
         with consumer._fetcher._subscriptions.fetch_context():
             runs = await wait_for_runs(consumer._fetcher, wanted, IDLE_SECONDS, self._wake)
@@ -264,13 +281,13 @@ class BatchConsumer(driver.Consumer):
                     # delivered until the rebalance is over.
                     await self.sleep(REBALANCE_POLL_SECONDS)
                     continue
-                generation = self.app.consumer_generation_id
+                generation, assigned = self.app.consumer_generation_id, self.thread.assigned
                 wanted = {
                     tp: opened.max_records
                     for tp, opened in self.open_partitions.items()
                     if opened.room > 0
                 }
-                for run in await self.thread.fetch_runs(wanted):
+                for run in await self.thread.fetch_runs(wanted, assigned):
                     if not await self._deliver(run, generation):
                         break
         except OffsetOutOfRangeError as error:

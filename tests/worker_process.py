@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -50,6 +51,7 @@ class WorkerProcess:
         log: File for what it prints.
         environment: More variables of its environment.
         arguments: More arguments.
+        inside: Command that runs it, for a worker in a namespace.
     """
 
     def __init__(
@@ -58,13 +60,14 @@ class WorkerProcess:
         log: Path,
         environment: dict[str, str] | None = None,
         arguments: tuple[str, ...] = (),
+        inside: tuple[str, ...] = (),
     ) -> None:
         self.settings = settings
         self.log = log
         self.url = settings.advertised_url
         with log.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "interest_center.cli", "worker", *arguments],
+                [*inside, sys.executable, "-m", "interest_center.cli", "worker", *arguments],
                 env=environment_of(settings) | (environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -150,10 +153,38 @@ class Sender:
     def send(self, n_events: int, n_users: int = 50, **fields: Any) -> None:
         """Send good events, round robin over the users."""
         with self.producer() as producer:
-            for _ in range(n_events):
-                user = f"user-{self.n_sent % n_users}"
-                event = self.event(user, **fields)
-                producer.send(self.settings.events_topic, key=user.encode(), value=event)
+            self._send(producer, n_events, n_users, fields)
+
+    def _send(
+        self, producer: KafkaProducer, n_events: int, n_users: int, fields: dict[str, Any]
+    ) -> None:
+        for _ in range(n_events):
+            user = f"user-{self.n_sent % n_users}"
+            event = self.event(user, **fields)
+            producer.send(self.settings.events_topic, key=user.encode(), value=event)
+
+    @contextlib.contextmanager
+    def sending(self, events_per_second: int = 400) -> Iterator[None]:
+        """Send events all the time, from a thread; each is in the topic once, whatever happens."""
+        ended, failed = threading.Event(), []
+        options = {"enable_idempotence": True, "delivery_timeout_ms": 300_000}
+
+        def send() -> None:
+            try:
+                with self.producer(**options) as producer:
+                    while not ended.wait(0.05):
+                        self._send(producer, max(1, events_per_second // 20), 50, {})
+            except Exception as error:  # Handed to the thread of the test.
+                failed.append(error)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        assert not failed, failed
 
     def event(self, user: str, **fields: Any) -> bytes:
         """Make one event, counted as applied."""

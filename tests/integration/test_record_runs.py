@@ -132,6 +132,23 @@ async def test_a_wake_up_ends_the_wait(topic: str, consumer: AIOKafkaConsumer) -
     assert await asyncio.wait_for(waiting, 5.0) == []
 
 
+async def test_nothing_is_taken_under_the_next_assignment(
+    kafka: str, topic: str, consumer: AIOKafkaConsumer
+) -> None:
+    place = TopicPartition(topic, 0)
+    await send(kafka, topic, [b"a", b"b"])
+    consumer.seek(place, 2)
+    waiting = asyncio.create_task(
+        wait_for_runs(consumer._fetcher, {TP(topic, 0): 10}, 5.0, asyncio.Event())
+    )
+    await asyncio.sleep(0.1)
+    consumer.assign([place])
+    consumer.seek(place, 0)
+    assert await waiting == []
+    assert await consumer.position(place) == 0
+    assert len(await read_to(consumer, topic, 2, 10)) >= 1
+
+
 async def test_a_position_that_the_log_does_not_hold_is_an_error(
     kafka: str, topic: str, consumer: AIOKafkaConsumer
 ) -> None:

@@ -1,0 +1,274 @@
+"""Faults around workers while events arrive: broker, network, clock, restarts, moves, snapshots."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from worker_process import Sender, WorkerProcess, wait_until
+
+from interest_center.settings import Settings
+from streams.broker_process import Broker
+from streams.ports import choose_ports
+from streams.topics import create_topics
+
+pytestmark = pytest.mark.kafka
+
+Start = Callable[..., WorkerProcess]
+TESTS = Path(__file__).parents[1]
+DAY_SECONDS = 86_400
+NEW_NETWORK = ("unshare", "--map-root-user", "--net")
+FOR_EVER = ("sleep", "infinity")
+
+
+@pytest.fixture
+def start_other(worker_settings: Settings, start: Start) -> Callable[[str], WorkerProcess]:
+    """Start workers by name, each with a port and a state directory of its own."""
+    ports: dict[str, int] = {}
+
+    def begin(name: str) -> WorkerProcess:
+        port = ports.setdefault(name, choose_ports(0)[0])
+        return start(worker_port=port, state_dir=worker_settings.home / name)
+
+    return begin
+
+
+def applied(*workers: WorkerProcess) -> int:
+    """Return the events that the owners of all partitions have applied."""
+    return sum(worker.counters().get("applied", 0) for worker in workers)
+
+
+def finish(sender: Sender, *workers: WorkerProcess) -> None:
+    """Wait until all is applied, and compare users and counters with what was sent."""
+    wait_until(lambda: applied(*workers) >= sender.n_sent, "all events applied", 90)
+    sender.check(workers[0].url)
+    assert applied(*workers) == sender.n_sent
+
+
+@pytest.mark.parametrize("fault", ["killed", "restarted", "paused"])
+def test_a_broker_that_is_gone_for_a_while(
+    worker_settings: Settings, start: Start, tmp_path: Path, fault: str
+) -> None:
+    broker = Broker(tmp_path / "broker", worker_settings.cache_dir)
+    bootstrap = broker.start().bootstrap_servers
+    settings = worker_settings.model_copy(update={"kafka_bootstrap_servers": bootstrap})
+    try:
+        create_topics(settings)
+        sender = Sender(settings)
+        worker = start(kafka_bootstrap_servers=bootstrap).wait_ready()
+        with sender.sending():
+            time.sleep(2.0)
+            _gone_for_a_while(broker, fault)
+            n_before = sender.n_sent
+            wait_until(lambda: applied(worker) > n_before, "events behind the fault", 90)
+        finish(sender, worker)
+        assert "Traceback" not in worker.output()
+        assert worker.stop() == 0, worker.output()
+    finally:
+        broker.stop()
+
+
+def _gone_for_a_while(broker: Broker, fault: str) -> None:
+    """Let something happen to a broker, which runs again afterwards."""
+    address = broker.running()
+    assert address is not None
+    if fault == "paused":
+        os.kill(address.pid, signal.SIGSTOP)
+        time.sleep(9.0)
+        os.kill(address.pid, signal.SIGCONT)
+    else:
+        assert broker.kill() if fault == "killed" else broker.stop()
+        time.sleep(2.0)
+        broker.start()
+
+
+class Island:
+    """A network namespace that is reached by relays, until its only link is taken down.
+
+    Args:
+        place: For sockets.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._children = [subprocess.Popen([*NEW_NETWORK, *FOR_EVER])]
+        self._pid = self._children[0].pid
+        ours = os.readlink("/proc/self/ns/net")
+        wait_until(lambda: os.readlink(f"/proc/{self._pid}/ns/net") != ours, "a namespace")
+        self.network("up")
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """Return what runs a command in the namespace."""
+        return ("nsenter", f"--target={self._pid}", "--user", "--net", "--preserve-credentials")
+
+    def network(self, state: str) -> None:
+        """Set the link of the namespace ``up`` or ``down``."""
+        subprocess.run([*self.inside, "ip", "link", "set", "lo", state], check=True)
+
+    def let_in(self, port: int) -> None:
+        """Make a port of the namespace reachable at the same port outside."""
+        self._relay("in", (), self.inside, port)
+
+    def let_out(self, port: int) -> None:
+        """Make a port outside reachable at the same port of the namespace."""
+        self._relay("out", self.inside, (), port)
+
+    def _relay(self, name: str, near: tuple[str, ...], far: tuple[str, ...], port: int) -> None:
+        command, socket = (sys.executable, str(TESTS / "relay.py")), self._place / name
+        here, there = f"tcp:{port}", f"unix:{socket}"
+        self._children.append(subprocess.Popen([*far, *command, there, here]))
+        wait_until(socket.exists, "a relay")
+        self._children.append(subprocess.Popen([*near, *command, here, there]))
+
+    def end(self) -> None:
+        """End everything that was started for it."""
+        for child in reversed(self._children):
+            child.kill()
+            child.wait()
+
+
+@pytest.fixture
+def island(tmp_path: Path) -> Iterator[Island]:
+    made = Island(tmp_path)
+    yield made
+    made.end()
+
+
+def has_namespaces() -> bool:
+    """Tell whether this system lets a process have a network of its own."""
+    there = all(shutil.which(name) for name in ("unshare", "nsenter", "ip"))
+    return there and subprocess.run([*NEW_NETWORK, "true"], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="needs network namespaces (util-linux, iproute2)")
+def test_a_worker_whose_network_is_cut(
+    worker_settings: Settings, sender: Sender, start: Start, island: Island, tmp_path: Path
+) -> None:
+    (port,) = choose_ports(0)
+    island.let_out(int(worker_settings.bootstrap_servers.rpartition(":")[2]))
+    island.let_in(port)
+    own = {"worker_port": port, "state_dir": tmp_path / "island-states"}
+    settings = worker_settings.model_copy(update=own)
+    free = start().wait_ready()
+    with (
+        WorkerProcess(settings, tmp_path / "island.log", inside=island.inside) as cut,
+        sender.sending(),
+    ):
+        wait_until(lambda: len(cut.partitions()) == 2, "the partitions are shared")
+        lost = {one["partition"] for one in cut.partitions()}
+        island.network("down")
+        assert cut.get("/health/live")[0] == 0
+        wait_until(lambda: len(free.partitions()) == 4, "the other one has taken over")
+        wait_until(lambda: all(one["ready"] for one in free.partitions()), "it answers for all")
+        time.sleep(2.0)
+        least = {one["partition"]: one["position"] for one in free.partitions()}
+        island.network("up")
+        answers = list(_answers_until_shared(cut, sorted(sender.hashes)))
+        assert answers[-1][0] == 200
+        assert {status for status, _ in answers} <= {0, 200, 503}
+        for status, freshness in answers:
+            if status == 200 and freshness["partition"] in lost:
+                assert freshness["watermark"] >= least[freshness["partition"]]
+        finish(sender, free, cut)
+        assert "Traceback" not in cut.output()
+
+
+def _answers_until_shared(
+    worker: WorkerProcess, users: list[str]
+) -> Iterator[tuple[int, dict[str, int]]]:
+    """Ask a worker for users until it owns partitions again and answers for them."""
+    deadline = time.monotonic() + 90
+    shared = False
+    while not shared:
+        assert time.monotonic() < deadline, worker.output()
+        shared = any(one["ready"] for one in worker.partitions())
+        for user in users[:20]:
+            status, answer = worker.get(f"/v1/users/{user}/interest")
+            yield status, answer["freshness"] if status == 200 else {}
+
+
+def test_clocks_that_jump_change_nothing(
+    worker_settings: Settings, sender: Sender, start: Start, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    moved = {"PYTHONPATH": str(TESTS / "moved_clock"), "TEST_CLOCK_FILE": str(clock)}
+    worker = start(environment=moved, snapshot_interval_seconds=2.0).wait_ready()
+    with sender.sending():
+        for seconds in (2 * DAY_SECONDS, -3 * DAY_SECONDS, 0):
+            written = clock.with_suffix(".new")
+            written.write_text(str(seconds))
+            written.replace(clock)
+            n_before = sender.n_sent
+            wait_until(lambda n=n_before: applied(worker) > n, "events behind the jump")
+            assert worker.get("/health/ready")[0] == 200
+            time.sleep(2.5)
+    finish(sender, worker)
+    worker.kill()
+    shutil.rmtree(worker_settings.states)
+    worker = start(environment=moved).wait_ready()
+    assert "snapshot_restored" in worker.output()
+    finish(sender, worker)
+
+
+def test_partitions_that_move_to_and_fro(
+    sender: Sender, start_other: Callable[[str], WorkerProcess]
+) -> None:
+    first, second = start_other("first"), start_other("second")
+    with sender.sending():
+        for worker in (first, second):
+            wait_until(lambda one=worker: len(one.partitions()) == 2, "two partitions each")
+        for _ in range(3):
+            third = start_other("third")
+            wait_until(lambda one=third: len(one.partitions()) > 0, "the third one owns some")
+            time.sleep(1.0)
+            assert third.stop() == 0, third.output()
+    finish(sender, first, second)
+
+
+def test_a_rolling_restart(sender: Sender, start_other: Callable[[str], WorkerProcess]) -> None:
+    workers = {name: start_other(name).wait_ready() for name in ("first", "second")}
+    with sender.sending():
+        for name in ("first", "second", "first", "second"):
+            assert workers[name].stop() == 0, workers[name].output()
+            workers[name] = start_other(name)
+            wait_until(lambda one=workers[name]: len(one.partitions()) == 2, "its share again")
+    finish(sender, *workers.values())
+
+
+@pytest.mark.parametrize("damage", ["half uploaded", "corrupted", "missing"])
+def test_a_snapshot_that_is_not_whole_is_no_start(
+    worker_settings: Settings, sender: Sender, start: Start, damage: str
+) -> None:
+    for _ in range(2):
+        sender.send(1000)
+        assert start().wait_ready().stop() == 0
+    root = Path(worker_settings.snapshots or "")
+    for manifests in {path.parent for path in root.rglob("*.json")}:
+        newest = max(manifests.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        if damage == "half uploaded":
+            os.truncate(newest, newest.stat().st_size // 2)
+            continue
+        files = set(json.loads(newest.read_bytes())["files"].values())
+        older = (path for path in manifests.glob("*.json") if path != newest)
+        files.difference_update(
+            *(json.loads(path.read_bytes())["files"].values() for path in older)
+        )
+        for name in files:
+            [file] = root.rglob(name)
+            if damage == "missing":
+                file.unlink()
+            else:
+                os.truncate(file, file.stat().st_size // 2)
+    shutil.rmtree(worker_settings.states)
+    worker = start().wait_ready()
+    assert worker.output().count("snapshot_restored") == 4, worker.output()
+    sender.check(worker.url)
+    assert worker.counters()["applied"] == sender.n_sent
