@@ -13,7 +13,7 @@ SUITE ?= main
 ONLY ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-quick lint format bench bench-peers bench-engine prove clean tools
+.PHONY: help setup demo test test-quick lint format bench bench-peers bench-engine prove chaos clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ bench-engine: tools $(ENGINE_PEERS_READY) ## The engine beside Faust and Quix St
 
 prove: setup ## Prove the claims: SUITE=main ONLY=3 ARGS=--json
 	@.venv/bin/python tests/prove --suite $(SUITE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+chaos: ## 100 random kills under load, every named fault, two broken builds
+	@$(MAKE) --no-print-directory prove SUITE=engine ONLY=5
 
 clean: ## Remove what was made here (not the broker jars' cache)
 	@if [ -x .venv/bin/uic ] && [ -e .uic/broker/broker.json ]; then .venv/bin/uic broker stop; fi

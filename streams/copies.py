@@ -25,6 +25,7 @@ from interest_center.core.errors import (
     PartitionCountError,
     StateMismatchError,
 )
+from interest_center.core.fault_points import fault_point
 from interest_center.core.layout import StateConfig
 from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater
@@ -124,7 +125,9 @@ class PartitionFiles:
             file.write(copy.name)
             file.flush()
             os.fsync(file.fileno())
+        fault_point("before_current")
         draft.replace(self._pointer)
+        fault_point("after_current")
 
     def set_aside(self, copy: Path) -> Path:
         """Rename a copy that is not a start; it is kept until the operator removes it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from interest_center.core.errors import CorruptRecordError, StoreError
+from interest_center.core.fault_points import fault_point
 from interest_center.core.keys import META_KEY
 from interest_center.core.layout import READ_VERSIONS, StateConfig
 from interest_center.core.meta import LogIdentity, MetaRecord
@@ -104,7 +105,9 @@ class Snapshots:
                     sent.append(size)
             size = sum(path.stat().st_size for path in paths)
             manifest = SnapshotManifest(meta, files, size, now_ms)
+            fault_point("before_manifest")
             manifest = self._target.put_manifest(manifest, folder)
+            fault_point("after_manifest")
         return SnapshotReport(manifest, len(sent), sum(sent))
 
     def manifests(self) -> list[SnapshotManifest]:

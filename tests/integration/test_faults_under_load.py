@@ -216,6 +216,20 @@ def test_clocks_that_jump_change_nothing(
     finish(sender, worker)
 
 
+def test_what_is_delivered_twice_counts_once(sender: Sender, start: Start) -> None:
+    with sender.producer() as producer:
+        for number in range(500):
+            user = f"user-{number % 10}"
+            event = sender.event(user)
+            for _ in range(2):
+                producer.send(sender.settings.events_topic, key=user.encode(), value=event)
+    worker = start().wait_ready()
+    worker.kill()
+    worker = start().wait_ready()
+    finish(sender, worker)
+    assert worker.counters()["duplicate"] == 500
+
+
 def test_partitions_that_move_to_and_fro(
     sender: Sender, start_other: Callable[[str], WorkerProcess]
 ) -> None:

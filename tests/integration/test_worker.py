@@ -22,6 +22,9 @@ from streams.topics import create_topics, open_admin
 
 pytestmark = pytest.mark.kafka
 
+ROOT = Path(__file__).parents[2]
+ROOMS = ("interest_center", "streams")
+
 
 def test_events_become_states_that_survive_a_restart(sender: Sender, start) -> None:
     sender.send(2000)
@@ -56,9 +59,15 @@ def test_a_kill_neither_loses_nor_doubles(
     assert worker.counters()["applied"] == 4000
 
 
-@pytest.mark.parametrize(
-    "label", ["before_dead_letter_ack", "after_dead_letter_ack", "after_checkpoint_write"]
-)
+def labelled_points() -> list[str]:
+    """Return every label at which a worker's code lets itself be killed."""
+    sources = (path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    return sorted(
+        {label for text in sources for label in re.findall(r'fault_point\("(\w+)"', text)}
+    )
+
+
+@pytest.mark.parametrize("label", labelled_points())
 def test_a_kill_at_a_fault_point_neither_loses_nor_doubles(
     worker_settings: Settings, sender: Sender, start, label: str
 ) -> None:
@@ -66,7 +75,7 @@ def test_a_kill_at_a_fault_point_neither_loses_nor_doubles(
     with sender.producer() as producer:
         producer.send(worker_settings.events_topic, key=b"user-1", value=b"not json")
     sender.send(300)
-    worker = start(environment={"UIC_FAULT_POINT": label})
+    worker = start(environment={"UIC_FAULT_POINT": label}, snapshot_interval_seconds=1.0)
     assert worker.process.wait(60) == -9, worker.output()
     worker = start().wait_ready()
     sender.check(worker.url)

@@ -19,4 +19,15 @@ def models_lines() -> list[Line]:
     return LINES
 
 
-SUITES: dict[str, Callable[[], list[Line]]] = {"main": main_lines, "models": models_lines}
+def engine_lines() -> list[Line]:
+    """Return the lines of the fifth issue, "The engine: fast, exact, and unkillable"."""
+    from prove.engine_rows import LINES
+
+    return LINES
+
+
+SUITES: dict[str, Callable[[], list[Line]]] = {
+    "main": main_lines,
+    "models": models_lines,
+    "engine": engine_lines,
+}

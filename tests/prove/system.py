@@ -173,10 +173,19 @@ class Service(Process):
 
 
 class System:
-    """A broker, topics, workers and rankers in one directory, on ports of their own."""
+    """A broker, topics, workers and rankers in one directory, on ports of their own.
+
+    Args:
+        home: The directory; made when missing.
+        settings: Of everything, without the prefix of their variables.
+
+    Attributes:
+        code: Tree whose code everything runs, None for ours.
+    """
 
     def __init__(self, home: Path, **settings: object) -> None:
         self.home = home
+        self.code: Path | None = None
         self.home.mkdir(parents=True, exist_ok=True)
         self.logs = home / "proof-logs"
         self.logs.mkdir(exist_ok=True)
@@ -205,7 +214,9 @@ class System:
         # Jars fetched once are good for every broker.
         kept = {k: v for k, v in os.environ.items() if k == "UIC_CACHE_DIR"}
         own = {f"UIC_{name.upper()}": str(value) for name, value in settings.items()}
-        return {**inherited, **kept, "UIC_HOME": str(self.home), **self.settings, **own}
+        code = {} if self.code is None else {"PYTHONPATH": str(self.code)}
+        ours = {**code, "UIC_HOME": str(self.home), **self.settings}
+        return {**inherited, **kept, **ours, **own}
 
     def run(
         self, *arguments: str, check: bool = True, seconds: float = 900.0, **settings: object
