@@ -17,6 +17,7 @@ from rich.table import Table
 
 from interest_center.settings import load_settings
 from streams.bench.contest import Contest, Peer, check_peers
+from streams.bench.freshness import WARM_UP_SECONDS, measure_freshness
 from streams.bench.measuring import Measured
 from streams.bench.workload import Distribution, Work, Workload
 
@@ -42,26 +43,37 @@ def bench() -> None:
     """Measure this machine: the engine with a Kafka of its own, and its peers on the same work."""
 
 
+def _workload(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what is sent and what is kept of it."""
+    options = (
+        click.option("--work", type=click.Choice(get_args(Work)), default="mimn",
+                     show_default=True, help="What a worker keeps: profile and sub-sequences alone "
+                     "(none), with a memory, or 2 KiB of floats and nothing else (toy)."),
+        click.option("--distribution", type=click.Choice(get_args(Distribution)),
+                     default="uniform", show_default=True,
+                     help="Of the users; Zipf has the exponent 1.1."),
+        click.option("--users", "n_users", type=click.IntRange(1), default=100_000,
+                     show_default=True),
+        click.option("--partitions", "n_partitions", type=click.IntRange(1, 1024), default=4,
+                     show_default=True),
+        click.option("--seed", type=int, default=1, show_default=True, help="Of the events."),
+        click.option("--home", type=click.Path(path_type=Path),
+                     help="Where to write. Default: the directory of temporary files."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @bench.command()
-@click.option("--work", type=click.Choice(get_args(Work)), default="mimn", show_default=True,
-              help="What a worker keeps: profile and sub-sequences alone (none), with a memory, "
-              "or 2 KiB of floats and nothing else (toy).")  # fmt: skip
-@click.option("--distribution", type=click.Choice(get_args(Distribution)), default="uniform",
-              show_default=True, help="Of the users; Zipf has the exponent 1.1.")  # fmt: skip
-@click.option("--users", "n_users", type=click.IntRange(1), default=100_000, show_default=True)
+@_workload
 @click.option("--events", "n_events", type=click.IntRange(1_000), default=5_000_000,
               show_default=True, help="In the topic before a run; 200 bytes each.")  # fmt: skip
-@click.option(
-    "--partitions", "n_partitions", type=click.IntRange(1, 1024), default=4, show_default=True
-)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--peer", "peers", type=click.Choice(get_args(Peer)), multiple=True,
               help="Run this peer on the same events too; with --work toy.")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the events.")
-@click.option("--home", type=click.Path(path_type=Path),
-              help="Where to write. Default: the directory of temporary files.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def engine(
     workers: int,
     runs: int,
@@ -93,13 +105,45 @@ def engine(
     sys.exit(1 if slow else 0)
 
 
+@bench.command()
+@_workload
+@click.option("--rate", type=click.FloatRange(1), default=20_000.0, show_default=True,
+              help="Events a second: half of what `uic bench engine` finds.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(1), default=60.0, show_default=True)
+def freshness(rate: float, seconds: float, home: Path | None, as_json: bool, **given: Any) -> None:
+    """From a push to the state that shows it, while events arrive at a steady rate.
+
+    Starts a Kafka, a worker and a sender. Ten times a second an event of a new user is pushed and
+    looked for in the state over HTTP; fifty times a second the state of a random user is read.
+    The first ten seconds are not counted.
+    """
+    load = Workload(**given, n_events=int(rate * (seconds + 2 * WARM_UP_SECONDS)))
+    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
+        contest = Contest(load, Path(place) / "home", load_settings().cache_dir)
+        try:
+            contest.open()
+            told = measure_freshness(contest, load, rate, seconds).as_json()
+        finally:
+            contest.close()
+    if as_json:
+        click.echo(json.dumps(_finite(told)))
+        return
+    table = Table("", "", title=f"{load.title} at {rate:,.0f} a second")
+    for name, figures in told.items():
+        parts = figures.items() if isinstance(figures, dict) else [("", figures)]
+        for part, value in parts:
+            table.add_row(f"{name} {part}".replace("_", " "), f"{value:,.6g}")
+    Console().print(table)
+
+
 def _run(load: Workload, place: Path, workers: int, runs: int, peers: Sequence[Peer]) -> Results:
     """Measure in turn, so that a slow minute of the machine meets all alike."""
     contest = Contest(load, place / "home", load_settings().cache_dir)
     results: Results = {name: [] for name in (OURS, *peers)}
     try:
+        contest.open()
         with _bar("filling the topic", load.n_events) as (advance, _):
-            contest.open(advance)
+            contest.fill(advance)
         for number in range(1, runs + 1):
             title = f"run {number} of {runs}"
             with _bar(f"{title}: {OURS}", load.n_events) as (_, reach):

@@ -5,8 +5,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -55,34 +55,37 @@ class Contest:
 
     def __init__(self, load: Workload, home: Path, cache_dir: Path) -> None:
         self._load = load
-        self._home = home.absolute()
-        self._broker = Broker(self._home / "broker", cache_dir)
+        self.home = home.absolute()
+        self._broker = Broker(self.home / "broker", cache_dir)
         self._n_runs = 0
         self._settings = load_settings()
         self._prepared: dict[str, Path] = {}
 
-    def open(self, progress: Progress) -> None:
-        """Start the broker and fill the topic.
-
-        Args:
-            progress: Told how many more events are in it.
-        """
+    def open(self) -> None:
+        """Start the broker and make the topics, which are empty."""
         address = self._broker.start(port=0)
         self._settings = load_settings(
-            home=self._home,
+            home=self.home,
             kafka_bootstrap_servers=address.bootstrap_servers,
             events_topic="uic-bench-events",
             dead_letters_topic="uic-bench-dead-letters",
             partitions=self._load.n_partitions,
         )
         create_topics(self._settings)
-        self._prepared = self._load.prepare(self._home / "model")
+        self._prepared = self._load.prepare(self.home / "model")
+
+    def fill(self, progress: Progress) -> None:
+        """Push all events.
+
+        Args:
+            progress: Told how many more are in the topic.
+        """
         load_topic(self._settings, self._load, progress)
 
     def close(self) -> None:
         """Stop the broker and remove what was written."""
         self._broker.stop()
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def ours(self, n_workers: int, progress: Progress) -> Measured:
         """Run our workers over all events, from nothing.
@@ -91,6 +94,12 @@ class Contest:
             n_workers: They share the partitions.
             progress: Told how many events are durable.
         """
+        with self.workers(n_workers) as children:
+            return measure(children, self.broker_pid, self._load.n_events, progress)
+
+    @contextmanager
+    def workers(self, n_workers: int) -> Iterator[dict[str, Child]]:
+        """Start workers without states; yield them by the address of their HTTP."""
         place = self._next_place()
         program = "streams.bench.toy_worker" if self._load.work == "toy" else CLI
         children = dict[str, Child]()
@@ -103,7 +112,7 @@ class Contest:
                     children[settings.advertised_url] = child
                 for url, child in children.items():
                     wait_until_ready(child, f"{url}/health/live")
-                return measure(children, self._broker_pid, self._load.n_events, progress)
+                yield children
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -117,7 +126,7 @@ class Contest:
         sizes = (str(self._load.n_partitions), str(self._load.n_events))
         argv = [sys.executable, "-m", f"streams.bench.peer_{name}", servers]
         argv += [self._settings.events_topic, *sizes, str(place)]
-        broker = cpu_seconds(self._broker_pid)
+        broker = cpu_seconds(self.broker_pid)
         try:
             done = subprocess.run(
                 argv, capture_output=True, text=True, check=False, timeout=_PEER_SECONDS
@@ -128,11 +137,21 @@ class Contest:
         if not lines:
             raise NotMeasuredError(f"the peer {name} did not end:\n{done.stderr[-2_000:]}")
         told = json.loads(lines[-1])
-        cpu = {"workers": told["cpu_seconds"], "broker": cpu_seconds(self._broker_pid) - broker}
+        cpu = {"workers": told["cpu_seconds"], "broker": cpu_seconds(self.broker_pid) - broker}
         return Measured(told["events"], told["seconds"], cpu)
 
     @property
-    def _broker_pid(self) -> int:
+    def settings(self) -> Settings:
+        """Where Kafka is, and the topics."""
+        return self._settings
+
+    @property
+    def broker_pid(self) -> int:
+        """Process of the broker.
+
+        Raises:
+            NotMeasuredError: It has ended.
+        """
         address = self._broker.running()
         if address is None:
             raise NotMeasuredError(f"the broker has ended, see {self._broker.log}")
@@ -140,7 +159,7 @@ class Contest:
 
     def _next_place(self) -> Path:
         self._n_runs += 1
-        place = self._home / f"run-{self._n_runs}"
+        place = self.home / f"run-{self._n_runs}"
         place.mkdir(parents=True)
         return place
 

@@ -116,7 +116,7 @@ def measure(
         raise NotMeasuredError(
             f"{end:,} events were consumed before the first look", hint="give more --events"
         )
-    return _between(first, _sample(workers, broker_pid, end), workers)
+    return between(first, _sample(workers, broker_pid, end), workers)
 
 
 def _positions(workers: Mapping[str, Child]) -> tuple[int, int, bool]:
@@ -134,7 +134,13 @@ def _positions(workers: Mapping[str, Child]) -> tuple[int, int, bool]:
     return applied, durable, all(busy)
 
 
-def _between(first: Sample, last: Sample, workers: Mapping[str, Child]) -> Measured:
+def look(workers: Mapping[str, Child], broker_pid: int) -> Sample:
+    """Return where workers are now, and what they and the broker have cost so far."""
+    return _sample(workers, broker_pid, _positions(workers)[0])
+
+
+def between(first: Sample, last: Sample, workers: Mapping[str, Child]) -> Measured:
+    """Return what happened between two looks."""
     grown = {
         name: {key: value - first.metrics.get(name, {}).get(key, 0.0) for key, value in of.items()}
         for name, of in last.metrics.items()
