@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from rich.table import Table
 from interest_center.settings import load_settings
 from streams.bench.contest import Contest, Peer, check_peers
 from streams.bench.freshness import WARM_UP_SECONDS, measure_freshness
+from streams.bench.limits import measure_limits
 from streams.bench.measuring import Measured
 from streams.bench.workload import Distribution, Work, Workload
 
@@ -133,6 +135,35 @@ def freshness(rate: float, seconds: float, home: Path | None, as_json: bool, **g
         parts = figures.items() if isinstance(figures, dict) else [("", figures)]
         for part, value in parts:
             table.add_row(f"{name} {part}".replace("_", " "), f"{value:,.6g}")
+    Console().print(table)
+
+
+@bench.command()
+@_workload
+@click.option("--events", "n_events", type=click.IntRange(1_000), default=2_000_000,
+              show_default=True, help="In the topic; one partition of it is measured.")  # fmt: skip
+def limits(home: Path | None, as_json: bool, **given: Any) -> None:
+    """Each part of the engine alone, by one thread: fetch, decode, scan, RocksDB.
+
+    The whole cannot be faster than the slowest of them, nor than all of them together on the
+    cores that there are.
+    """
+    load = Workload(**given)
+    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
+        contest = Contest(load, Path(place) / "home", load_settings().cache_dir)
+        try:
+            contest.open()
+            with _bar("filling the topic", load.n_events) as (advance, _):
+                contest.fill(advance)
+            found = measure_limits(contest.settings, load, contest.home)
+        finally:
+            contest.close()
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+        return
+    table = Table("", "events/s", title=f"{load.title}, each part alone by one thread")
+    for name, rate in asdict(found).items():
+        table.add_row(name, f"{rate:,.0f}")
     Console().print(table)
 
 

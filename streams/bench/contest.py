@@ -59,7 +59,6 @@ class Contest:
         self._broker = Broker(self.home / "broker", cache_dir)
         self._n_runs = 0
         self._settings = load_settings()
-        self._prepared: dict[str, Path] = {}
 
     def open(self) -> None:
         """Start the broker and make the topics, which are empty."""
@@ -72,7 +71,8 @@ class Contest:
             partitions=self._load.n_partitions,
         )
         create_topics(self._settings)
-        self._prepared = self._load.prepare(self.home / "model")
+        kept = {"bundle": None, "state_config": None, **self._load.prepare(self.home / "model")}
+        self._settings = self._settings.model_copy(update=kept)
 
     def fill(self, progress: Progress) -> None:
         """Push all events.
@@ -173,8 +173,5 @@ class Contest:
                 "worker_advertised_url": f"http://{HOST}:{port}",
                 "state_dir": place / f"state-{port}",
                 "snapshot_url": str(place / "snapshots"),
-                "bundle": None,
-                "state_config": None,
-                **self._prepared,
             }
         )

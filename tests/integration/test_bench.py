@@ -45,3 +45,10 @@ def test_freshness_is_told_of_every_probe(tmp_path: Path) -> None:
         assert 0 < times["p50"] <= times["p99"] <= times["max"]
     assert told["events"] > 500
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_part_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    told = bench(tmp_path, "limits", "--work", "hpmn", "--events", "20000")
+    assert set(told) == {"fetch", "decode", "scan", "rocksdb"}
+    assert all(rate > 1_000 for rate in told.values())
+    assert list(tmp_path.iterdir()) == []
