@@ -100,8 +100,9 @@ class LogReader:
                 for run in await wait_for_runs(
                     consumer._fetcher, wanted, POLL_SECONDS, asyncio.Event()
                 ):
-                    if run.records:
-                        return run.records[0]
+                    record = next(run.packed.records(), None)
+                    if record is not None:
+                        return record
                     if run.next_position >= end:
                         return None
         raise KafkaTimeoutError(f"no record of {place} from {position} on in time")

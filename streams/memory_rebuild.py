@@ -199,7 +199,7 @@ class MemoryRebuild:
     def _apply(self, center: PartitionCenter, run: RecordRun) -> None:
         center.apply(
             self._tools.decoder.decode(
-                self._identity.partition, run.records, run.start_position, run.next_position
+                self._identity.partition, run.packed, run.start_position, run.next_position
             )
         )
         while center.needs_checkpoint():

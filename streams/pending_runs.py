@@ -1,10 +1,12 @@
 """Runs that a partition has received but not yet made durable: what is waiting, and since when."""
 
-from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
+from interest_center.core.packed_records import OFFSET, TIME_MS
 from streams.record_runs import RecordRun
 
 
@@ -77,8 +79,8 @@ class PendingRuns:
         """
         received = [self._current] if self._current is not None else []
         for pending in (*received, *self._waiting):
-            records = pending.run.records
-            if records and records[-1].offset >= watermark:
-                first = bisect_left(records, watermark, key=lambda record: int(record.offset))
-                return int(records[first].timestamp)
+            places = pending.run.packed.places
+            first = int(np.searchsorted(places[:, OFFSET], watermark))
+            if first < len(places):
+                return int(places[first, TIME_MS])
         return None

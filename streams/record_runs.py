@@ -1,25 +1,23 @@
 """Runs of records from an aiokafka consumer: with positions, without gaps, whatever they hold.
 
-Private parts of aiokafka 0.14 are used here; ``tests/contract/test_faust_private_parts.py`` holds
-them down.
+What a fetch brings is taken batch by batch and left packed, see ``core/packed_records.py``. Private
+parts of aiokafka 0.14 are used here; ``tests/contract/test_faust_private_parts.py`` holds them
+down.
 """
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
-import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import Fetcher, FetchError
+from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import ConsumerStoppedError
 from faust.types import TP
 
-from streams.lenient_records import keep_fetched_bytes, unpack_leniently
-
-log = structlog.get_logger(__name__)
+from interest_center.core.packed_records import PackedRecords
+from streams.fetched_batches import keep_fetched_bytes, take_batches
 
 FETCH_MAX_WAIT_MS = 50
 #: Small fetches: the thread that parses one holds the GIL.
@@ -37,9 +35,8 @@ RUN_CONSUMER_OPTIONS: dict[str, Any] = {
     "check_crcs": True,
 }
 
+
 keep_fetched_bytes()
-#: Partitions whose next fetch has to be unpacked leniently, by fetcher.
-_LENIENT: WeakKeyDictionary[Fetcher, set[TP]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +47,24 @@ class RecordRun:
         topic_partition: Where the records are from.
         start_position: Fetch position before the first record.
         next_position: Fetch position after the last one; the offsets between that are not in
-            ``records`` hold nothing for us (markers, aborted records).
-        records: aiokafka records in offset order; may be empty.
+            ``packed`` hold nothing for us (markers, aborted records).
+        packed: The records, in offset order; may be none.
     """
 
     topic_partition: TP
     start_position: int
     next_position: int
-    records: list[Any]
+    packed: PackedRecords
 
     def until(self, end: int) -> "RecordRun":
         """Return the run as if the log ended at an offset after its start."""
         if end >= self.next_position:
             return self
-        kept = [record for record in self.records if record.offset < end]
-        return RecordRun(self.topic_partition, self.start_position, end, kept)
+        return RecordRun(self.topic_partition, self.start_position, end, self.packed.until(end))
 
 
 def take_runs(fetcher: Fetcher, wanted: Mapping[TP, int]) -> list[RecordRun]:
     """Take what the fetcher holds for some partitions, and move their positions.
-
-    Differs from ``Fetcher.fetched_records`` in that an advance without records is returned too.
 
     Args:
         fetcher: Of an aiokafka consumer; call this in the loop that the consumer runs in.
@@ -80,32 +74,33 @@ def take_runs(fetcher: Fetcher, wanted: Mapping[TP, int]) -> list[RecordRun]:
         KafkaError: What the fetcher met instead of records.
     """
     runs = []
-    for topic_partition, max_records in wanted.items():
+    for topic_partition, n_records in wanted.items():
         held = fetcher._records.get(topic_partition)
-        if held is None:
-            continue
         if isinstance(held, FetchError):
             _let_go(fetcher, topic_partition)
             held.check_raise()
-            continue
-        state = held._assignment.state_value(topic_partition)
-        start = state.position if state.has_valid_position else None
-        lenient = _LENIENT.setdefault(fetcher, set())
-        if topic_partition in lenient:
-            lenient.discard(topic_partition)
-            unpack_leniently(held)
-        try:
-            records = held.getall(max_records)
-        except UnicodeDecodeError as error:
-            log.warning("header_name_not_utf8", partition=topic_partition.partition, why=str(error))
-            lenient.add(topic_partition)
-            _let_go(fetcher, topic_partition)
-            continue
-        if not held.has_more():
-            _let_go(fetcher, topic_partition)
-        if start is not None and state.has_valid_position and state.position > start:
-            runs.append(RecordRun(topic_partition, start, state.position, records))
+        elif held is not None:
+            run = _take_run(held, topic_partition, n_records)
+            if not held.has_more():
+                _let_go(fetcher, topic_partition)
+            if run is not None:
+                runs.append(run)
     return runs
+
+
+def _take_run(held: FetchResult, topic_partition: TP, n_records: int) -> RecordRun | None:
+    """Take a run of what was fetched; None when it is not what comes next."""
+    if not held.check_assignment(topic_partition):
+        return None
+    fetched = held._partition_records
+    start = fetched.next_fetch_offset
+    packed = take_batches(fetched, n_records)
+    held._update_position()
+    if not fetched._records.has_batch():
+        held._partition_records = None
+    if fetched.next_fetch_offset == start:
+        return None
+    return RecordRun(topic_partition, start, fetched.next_fetch_offset, packed)
 
 
 def _let_go(fetcher: Fetcher, topic_partition: TP) -> None:

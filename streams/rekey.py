@@ -162,9 +162,10 @@ class Rekeying:
 
     async def _send(self, producer: AIOKafkaProducer, run: RecordRun) -> None:
         n_old, n_new = self._old.partitions, self._new.partitions
-        for record in run.records:
-            own = record.partition if not record.key else partition_of(record.key, n_old)
-            if own != record.partition:
+        here = run.topic_partition.partition
+        for record in run.packed.records():
+            own = partition_of(record.key, n_old) if record.key else here
+            if own != here:
                 self.copied.left_out += 1
                 continue
             await producer.send(

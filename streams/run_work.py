@@ -7,6 +7,7 @@ from interest_center import metrics
 from interest_center.center import CheckpointReport, PartitionCenter
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventBatch
+from interest_center.core.packed_records import TIME_MS
 from streams.record_runs import RecordRun
 
 
@@ -20,10 +21,10 @@ def decode_and_apply(
     """
     started = time.perf_counter()
     batch = decoder.decode(
-        run.topic_partition.partition, run.records, run.start_position, run.next_position
+        run.topic_partition.partition, run.packed, run.start_position, run.next_position
     )
     metrics.BATCH_SECONDS.labels("decode").observe(time.perf_counter() - started)
-    metrics.BATCH_RECORDS.observe(len(run.records))
+    metrics.BATCH_RECORDS.observe(len(run.packed))
     if batch.dead_letters:
         return batch, False
     apply_batch(center, batch)
@@ -60,5 +61,6 @@ def count_durable(runs: Sequence[RecordRun]) -> None:
     """Measure from append to durable, for the first and the last record of each run."""
     now_ms = time.time_ns() // 1_000_000
     for run in runs:
-        for record in run.records[:1] + run.records[-1:]:
-            metrics.EVENT_TO_STATE_SECONDS.observe(max(0, now_ms - record.timestamp) / 1000)
+        times_ms = run.packed.places[:, TIME_MS]
+        for time_ms in (*times_ms[:1], *times_ms[-1:]):
+            metrics.EVENT_TO_STATE_SECONDS.observe(max(0, now_ms - time_ms) / 1000)

@@ -7,15 +7,16 @@ them down.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from faust.types import TP
 
 from interest_center.core.errors import ConfigurationError, TruncatedLogError
+from interest_center.core.packed_records import Record
 from interest_center.settings import Settings
-from streams.record_runs import RUN_CONSUMER_OPTIONS, stop_consumer, wait_for_runs
+from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, stop_consumer, wait_for_runs
 from streams.topics import unreachable
 
 RUN_RECORDS = 4000
@@ -73,8 +74,20 @@ class TopicReading:
         ends = await self._consumer.end_offsets([place])
         return starts[place], ends[place]
 
-    async def records(self, partition: int, start: int, end: int) -> AsyncIterator[list[Any]]:
-        """Yield the committed records from ``start`` to before ``end``, in runs.
+    async def records(self, partition: int, start: int, end: int) -> AsyncIterator[list[Record]]:
+        """Yield the committed records from ``start`` to before ``end``, some at a time.
+
+        Raises:
+            TruncatedLogError: The log no longer holds ``start``.
+            KafkaUnreachableError: The broker has gone.
+        """
+        async for run in self.runs(partition, start, end):
+            records = list(run.packed.records())
+            if records:
+                yield records
+
+    async def runs(self, partition: int, start: int, end: int) -> AsyncIterator[RecordRun]:
+        """Yield the runs from ``start`` to before ``end``.
 
         Raises:
             TruncatedLogError: The log no longer holds ``start``.
@@ -101,5 +114,4 @@ class TopicReading:
             for run in runs:
                 run = run.until(end)
                 position = run.next_position
-                if run.records:
-                    yield run.records
+                yield run

@@ -11,7 +11,7 @@ What differs from the driver, and why:
 * Group commits are a hint for tools. A commit that fails is logged, never a reason to stop.
 
 Private parts of faust-streaming 0.15.3 are used here, those of aiokafka 0.14 in ``record_runs`` and
-``lenient_records``; ``tests/contract/test_faust_private_parts.py`` holds them down.
+``fetched_batches``; ``tests/contract/test_faust_private_parts.py`` holds them down.
 """
 
 import asyncio
@@ -314,7 +314,7 @@ class BatchConsumer(driver.Consumer):
 def message_of(run: RecordRun, generation: int) -> ConsumerMessage:
     """Wrap a run for Faust; acknowledging it commits the position after it."""
     tp = run.topic_partition
-    timestamp_ms = run.records[-1].timestamp if run.records else 0
+    timestamp_ms = run.packed.append_time_ms
     return ConsumerMessage(
         tp.topic,
         tp.partition,

@@ -253,7 +253,7 @@ class Verification:
                 start, end = await topic.bounds(number)
                 async for records in topic.records(number, start, end):
                     for record in records:
-                        said = dict(record.headers)
+                        said = {header: content or b"" for header, content in record.headers}
                         if said.get("topic") == name:
                             found.add((int(said["partition"]), int(said["offset"])))
         for number, offset in sorted(dead - found):

@@ -5,23 +5,29 @@ import threading
 import numpy as np
 
 from interest_center.center import PartitionCenter
+from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EVENT_DTYPE, OP_EVENT, EventBatch
 from interest_center.core.meta import LogIdentity
+from interest_center.core.packed_records import PackedRecords
 from interest_center.stores.memory import MemoryStore
 from streams.copies import StateRules
 
 _NOWHERE = LogIdentity("", "", "", 1, 0)
+#: A record with the key "1" and no value, as ``core/packed_records.py`` draws it.
+_RECORD = bytes((14, 0, 0, 0, 2, ord("1"), 1, 0))
 
 
 class WarmUp:
-    """Takes one event through a throw-away center, once a process.
+    """Takes a record through the decoder and events through a throw-away center, once a process.
 
     Args:
         rules: Of the states; every memory model has loops of its own.
+        decoder: Of the records.
     """
 
-    def __init__(self, rules: StateRules) -> None:
+    def __init__(self, rules: StateRules, decoder: EventDecoder) -> None:
         self._rules = rules
+        self._decoder = decoder
         self._lock = threading.Lock()
         self._is_done = False
 
@@ -33,6 +39,8 @@ class WarmUp:
                 self._is_done = True
 
     def _run(self) -> None:
+        batch = np.array([(0, len(_RECORD), 1, 0, 0, 0)], np.int64)
+        self._decoder.decode(0, PackedRecords(_RECORD, batch, 0, 1), 0, 1)
         events = np.zeros(2, EVENT_DTYPE)
         events["op"], events["event_type"] = OP_EVENT, 1
         events["offset"], events["event_hash"] = [0, 1], [1, 2]

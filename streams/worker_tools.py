@@ -122,12 +122,13 @@ def make_tools(
     )
     if settings.snapshots is not None:
         SnapshotTarget(settings.snapshots)
+    decoder = EventDecoder(EventRules(settings.events_topic, n_partitions, config.event_types))
     return WorkerTools(
         settings,
         rules,
-        EventDecoder(EventRules(settings.events_topic, n_partitions, config.event_types)),
+        decoder,
         LogReader(settings),
         DeadLetterWriter(settings),
         Throttle(settings.max_events_per_second),
-        WarmUp(rules),
+        WarmUp(rules, decoder),
     )

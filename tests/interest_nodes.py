@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
+from packed import packed
 
 from interest_center.api.app import create_api
 from interest_center.api.directory import PartitionStatus, SavedSnapshot
@@ -72,7 +73,8 @@ class Cluster:
             self._n_pushed += 1
             at = center.watermark
             record = Sent(at, event["event_time_ms"], key, value)
-            batch = self._decoder.decode(partition_of(key, N_PARTITIONS), [record], at, at + 1)
+            number = partition_of(key, N_PARTITIONS)
+            batch = self._decoder.decode(number, packed([record]), at, at + 1)
             assert not batch.dead_letters, batch.dead_letters
             center.apply(batch)
 

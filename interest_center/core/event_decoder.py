@@ -1,16 +1,15 @@
 """Kafka records to columns: every record becomes an event, an erasure or a dead letter."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from interest_center.core.cloud_events import CloudEventError, is_cloud_event, unwrap
 from interest_center.core.events import (
-    EVENT_DTYPE,
     MAX_ID_CHARS,
     OP_ERASE,
     OP_EVENT,
@@ -22,7 +21,9 @@ from interest_center.core.events import (
     hash_event_id,
     record_checksum,
 )
-from interest_center.core.ids import encode_id, is_hashed, partition_of
+from interest_center.core.ids import TOP_BIT, encode_id, is_hashed, partition_of
+from interest_center.core.packed_records import PackedRecords
+from interest_center.core.plain_events import PlainRows, PlainRules, new_rows, new_work, read_plain
 
 CACHED_IDS = 1 << 17
 
@@ -64,7 +65,8 @@ class Sender:
 class EventDecoder:
     """Decodes runs of records of the events topic.
 
-    Any bytes give an event, an erasure or a dead letter; nothing raises.
+    Any bytes of a key, value or header give an event, an erasure or a dead letter; nothing raises.
+    Plain events are read by compiled loops (``plain_events.py``), all others one by one here.
 
     Args:
         rules: What a good event is.
@@ -75,44 +77,55 @@ class EventDecoder:
         self._type_codes = {name: code for code, name in enumerate(rules.event_types, start=1)}
         self._encode_id = lru_cache(CACHED_IDS)(encode_id)
         self._sender = lru_cache(CACHED_IDS)(self._read_key)
+        names = [name.encode() for name in rules.event_types]
+        self._plain: dict[str, Any] = {
+            "n_partitions": rules.n_partitions,
+            "type_bytes": np.frombuffer(b"".join(names), np.uint8),
+            "type_ends": np.cumsum([len(name) for name in names]),
+            "future_tolerance_ms": rules.future_tolerance_ms,
+            "max_event_bytes": rules.max_event_bytes,
+        }
 
     def decode(
-        self,
-        partition: int,
-        records: Sequence[ConsumedRecord],
-        start_position: int,
-        next_position: int,
+        self, partition: int, packed: PackedRecords, start_position: int, next_position: int
     ) -> EventBatch:
         """Decode a run of records of one partition, in offset order.
 
         Args:
             partition: Partition of the run.
-            records: Its records; may be empty.
+            packed: Its records; may be none.
             start_position: Fetch position before the run.
             next_position: Fetch position after it.
         """
-        rows: list[tuple[int, ...]] = []
-        texts: dict[int, str] = {}
+        n = len(packed)
+        rows = new_rows(n)
+        read_plain(packed.bytes, packed.places, self._plain_rules(partition), new_work(), rows)
+        texts = _texts_of(packed, rows)
         dead_letters: list[DeadLetter] = []
-        for record in records:
+        for number in np.flatnonzero(~rows.is_plain).tolist():
+            record = packed.record(number)
             try:
-                rows.append(self._row(partition, record, texts))
+                rows.events[number] = self._row(partition, record, texts)
+                rows.is_plain[number] = True
             except BadEventError as bad:
                 dead_letters.append(self._dead_letter(partition, record, bad))
         last_record = None
-        if records:
-            last = records[-1]
+        if n:
+            last = packed.record(n - 1)
             last_record = (last.offset, record_checksum(last.key, last.value, last.timestamp))
         return EventBatch(
             partition=partition,
             start_position=start_position,
             next_position=next_position,
-            n_records=len(records),
-            events=np.array(rows, EVENT_DTYPE),
+            n_records=n,
+            events=rows.events[rows.is_plain] if dead_letters else rows.events,
             texts=texts,
             dead_letters=dead_letters,
             last_record=last_record,
         )
+
+    def _plain_rules(self, partition: int) -> PlainRules:
+        return PlainRules(partition=partition, **self._plain)
 
     def _row(
         self, partition: int, record: ConsumedRecord, texts: dict[int, str]
@@ -228,6 +241,18 @@ class EventDecoder:
             value=record.value,
             headers=tuple(record.headers or ()),
         )
+
+
+def _texts_of(packed: PackedRecords, rows: PlainRows) -> dict[int, str]:
+    """Return the texts of the hashed item and category ids of plain rows."""
+    texts = {}
+    for column, at in (("item", 0), ("category", 2)):
+        hashed = np.flatnonzero(rows.is_plain & (rows.events[column] >= np.uint64(TOP_BIT)))
+        ids, first = np.unique(rows.events[column][hashed], return_index=True)
+        spans = rows.texts[hashed[first], at : at + 2].tolist()
+        for identifier, (start, end) in zip(ids.tolist(), spans, strict=True):
+            texts[identifier] = packed.data[start:end].decode("ascii")
+    return texts
 
 
 def decode_event(value: bytes) -> BehaviorEvent:

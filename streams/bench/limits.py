@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from interest_center.answers import CenterOptions
 from interest_center.center import PartitionCenter
@@ -20,6 +19,7 @@ from interest_center.stores.rocksdb import RocksStore
 from models.bundle import load_updater
 from streams.bench.toy_worker import ToyUpdater
 from streams.bench.workload import Workload
+from streams.record_runs import RecordRun
 from streams.topic_reading import TopicReading
 from streams.worker_tools import state_rules
 
@@ -27,16 +27,14 @@ PARTITION = 0
 #: Events between two checkpoints: a second's worth of one of four partitions.
 CHECKPOINT_EVENTS = 15_000
 
-Runs = list[list[Any]]
-
 
 @dataclass(frozen=True)
 class Limits:
     """Events a second that one thread reaches when it does nothing else.
 
     Attributes:
-        fetch: From Kafka to records, unpacked.
-        decode: From records to columns.
+        fetch: From Kafka to packed records.
+        decode: From packed records to columns.
         scan: Columns into rows in memory, the memory model included.
         rocksdb: Rows and journal into RocksDB, at the rhythm of a worker.
     """
@@ -80,17 +78,17 @@ def updater_of(settings: Settings, load: Workload) -> MemoryUpdater | None:
     return None if settings.bundle is None else load_updater(settings.bundle)
 
 
-async def _fetched(settings: Settings) -> Runs:
-    """Return the records of the partition, in runs."""
+async def _fetched(settings: Settings) -> list[RecordRun]:
+    """Return the runs of the partition."""
     async with TopicReading(settings, settings.events_topic) as reading:
         bounds = await reading.bounds(PARTITION)
-        return [run async for run in reading.records(PARTITION, *bounds)]
+        return [run async for run in reading.runs(PARTITION, *bounds)]
 
 
-def _decoded(decoder: EventDecoder, runs: Runs) -> Iterator[EventBatch]:
+def _decoded(decoder: EventDecoder, runs: list[RecordRun]) -> Iterator[EventBatch]:
     """Yield the events of runs."""
-    for records in runs:
-        yield decoder.decode(PARTITION, records, records[0].offset, records[-1].offset + 1)
+    for run in runs:
+        yield decoder.decode(PARTITION, run.packed, run.start_position, run.next_position)
 
 
 def _applied(

@@ -47,7 +47,9 @@ def test_versions_are_those_that_were_read() -> None:
         (BootStrategy, "web_server", ["self"]),
         (fetcher.Fetcher, "_create_fetch_waiter", ["self"]),
         (fetcher.Fetcher, "_notify", ["self", "future"]),
-        (fetcher.FetchResult, "getall", ["self", "max_records"]),
+        (fetcher.FetchResult, "check_assignment", ["self", "tp"]),
+        (fetcher.FetchResult, "_update_position", ["self"]),
+        (fetcher.PartitionRecords, "_consume_aborted_up_to", ["self", "batch_offset"]),
         (fetcher.FetchResult, "has_more", ["self"]),
         (fetcher.FetchError, "check_raise", ["self"]),
         (subscription_state.SubscriptionState, "fetch_context", ["self"]),
@@ -70,6 +72,14 @@ def test_method_is_there(owner: Any, name: str, parameters: list[str]) -> None:
         (fetcher.Fetcher.__init__, "self._wait_consume_future"),
         (fetcher.Fetcher.__init__, "self._fetch_task"),
         (fetcher.FetchResult.__init__, "self._assignment = assignment"),
+        (fetcher.FetchResult.__init__, "self._partition_records = partition_records"),
+        (fetcher.FetchResult.has_more, "self._partition_records is not None"),
+        (fetcher.PartitionRecords.__init__, "self._records = records"),
+        (fetcher.PartitionRecords.__init__, "self._aborted_producers = set()"),
+        (fetcher.PartitionRecords.__init__, "self._isolation_level = isolation_level"),
+        (fetcher.PartitionRecords.__init__, "self.next_fetch_offset = fetch_offset"),
+        # The name is looked up in the module at each fetch, so that ours is made.
+        (fetcher.Fetcher._proc_fetch_request, "records = MemoryRecords(part_data[-1])"),
         # The heartbeat is looked up on the instance at each beat, so that ours is called.
         (group_coordinator.GroupCoordinator._heartbeat_routine, "await self._do_heartbeat()"),
         # A member that is being rebalanced is known before the callbacks run.

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -10,7 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.types import TP
 from kafka import KafkaProducer
+from packed import packed
 
+from interest_center.core.packed_records import OFFSET, Record
 from streams.record_runs import RecordRun, wait_for_runs
 
 pytestmark = pytest.mark.kafka
@@ -74,7 +75,7 @@ def check_continuous(runs: list[RecordRun]) -> None:
     position = 0
     for run in runs:
         assert run.start_position == position
-        assert all(run.start_position <= r.offset < run.next_position for r in run.records)
+        assert all(run.start_position <= r.offset < run.next_position for r in run.packed.records())
         position = run.next_position
 
 
@@ -85,8 +86,8 @@ async def test_runs_hold_all_records_and_no_more_than_asked_for(
     await send(kafka, topic, values)
     runs = await read_to(consumer, topic, 25, most=10)
     check_continuous(runs)
-    assert max(len(run.records) for run in runs) <= 10
-    assert [record.value for run in runs for record in run.records] == values
+    assert max(len(run.packed) for run in runs) <= 10
+    assert [record.value for run in runs for record in run.packed.records()] == values
 
 
 async def test_markers_and_aborted_records_move_the_position(
@@ -97,7 +98,7 @@ async def test_markers_and_aborted_records_move_the_position(
     await send(kafka, topic, [b"c"])  # offset 6
     runs = await read_to(consumer, topic, 7, most=100)
     check_continuous(runs)
-    assert [record.value for run in runs for record in run.records] == [b"a", b"b", b"c"]
+    assert [record.value for run in runs for record in run.packed.records()] == [b"a", b"b", b"c"]
 
 
 async def test_only_aborted_records_are_an_empty_run(
@@ -106,7 +107,7 @@ async def test_only_aborted_records_are_an_empty_run(
     await send(kafka, topic, [b"x", b"y"], "abort")
     runs = await read_to(consumer, topic, 3, most=100)
     check_continuous(runs)
-    assert [record for run in runs for record in run.records] == []
+    assert [record for run in runs for record in run.packed.records()] == []
     assert runs[-1].next_position == 3
 
 
@@ -116,7 +117,7 @@ async def test_a_run_may_end_before_a_marker(
     await send(kafka, topic, [b"a", b"b"], "commit")
     runs = await read_to(consumer, topic, 3, most=1)
     check_continuous(runs)
-    assert [len(run.records) for run in runs] == [1, 1, 0]
+    assert [len(run.packed) for run in runs] == [1, 1, 0]
 
 
 async def test_nothing_new_ends_after_the_timeout(topic: str, consumer: AIOKafkaConsumer) -> None:
@@ -167,7 +168,7 @@ async def test_every_compression_is_read(
     await producer.send_and_wait(topic, b"squeezed" * 100, partition=0)
     await producer.stop()
     (run,) = await read_to(consumer, topic, 1, 10)
-    assert [record.value for record in run.records] == [b"squeezed" * 100]
+    assert [record.value for record in run.packed.records()] == [b"squeezed" * 100]
 
 
 class OddName(str):
@@ -195,17 +196,17 @@ async def test_a_header_name_that_is_no_text_does_not_stop_the_partition(
     for most in (100, 2):
         runs = await read_to(consumer, topic, end, most)
         check_continuous(runs)
-        records = [record for run in runs for record in run.records]
+        records = [record for run in runs for record in run.packed.records()]
         assert [record.value for record in records] == [b"%d" % n for n in range(10)]
         assert records[6].headers == (("fine", b"1"), ("trace\\xff", b"2"))
 
 
 def test_a_run_ends_where_it_is_told_to() -> None:
-    @dataclass
-    class At:
-        offset: int
-
-    run = RecordRun(TP("t", 0), 3, 20, [At(3), At(9), At(12)])
+    records = packed([Record(offset, 0, None, None, ()) for offset in (3, 9, 12)])
+    run = RecordRun(TP("t", 0), 3, 20, records)
     assert run.until(20) is run
-    assert run.until(10) == RecordRun(TP("t", 0), 3, 10, [At(3), At(9)])
-    assert run.until(9).records == [At(3)]
+    cut = run.until(10)
+    assert (cut.start_position, cut.next_position) == (3, 10)
+    assert [record.offset for record in cut.packed.records()] == [3, 9]
+    assert cut.packed.places[:, OFFSET].tolist() == [3, 9]
+    assert len(run.until(9).packed) == 1

@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from packed import packed
 
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import BehaviorEvent, EventRules
@@ -83,11 +84,12 @@ HEADERS = st.lists(
 KEYS = st.none() | st.binary(max_size=4) | st.sampled_from([b"u1", b"u2"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, VALUES, HEADERS), max_size=6), st.integers(0, N_PARTITIONS - 1))
 def test_every_record_is_an_event_or_a_dead_letter(given_: list[Any], partition: int) -> None:
     records = [Sent(100 + i, *parts) for i, parts in enumerate(given_)]
     decoder = EventDecoder(EventRules("events", N_PARTITIONS))
-    batch = decoder.decode(partition, records, 100, 100 + len(records))
+    batch = decoder.decode(partition, packed(records), 100, 100 + len(records))
     offsets = [*batch.events["offset"].tolist(), *(letter.offset for letter in batch.dead_letters)]
     assert sorted(offsets) == [record.offset for record in records]
     by_offset = {record.offset: record for record in records}
@@ -102,21 +104,24 @@ def test_every_record_is_an_event_or_a_dead_letter(given_: list[Any], partition:
         letter.detail.encode()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, VALUES, HEADERS), max_size=8), st.integers(0, 8))
 def test_any_split_of_a_run_gives_the_same(given_: list[Any], cut: int) -> None:
     records = [Sent(i, *parts) for i, parts in enumerate(given_)]
     decoder = EventDecoder(EventRules("events", 1))
-    whole = decoder.decode(0, records, 0, 9)
-    parts = [decoder.decode(0, records[:cut], 0, 9), decoder.decode(0, records[cut:], 0, 9)]
+    whole = decoder.decode(0, packed(records), 0, 9)
+    parts = [decoder.decode(0, packed(part), 0, 9) for part in (records[:cut], records[cut:])]
     assert [*parts[0].events.tolist(), *parts[1].events.tolist()] == whole.events.tolist()
     assert [*parts[0].dead_letters, *parts[1].dead_letters] == whole.dead_letters
     assert parts[0].texts | parts[1].texts == whole.texts
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(KEYS, VALUES, HEADERS), max_size=6), st.integers(0, N_PARTITIONS - 1))
 def test_the_reference_reads_every_record_alike(given_: list[Any], partition: int) -> None:
     records = [Sent(100 + i, *parts) for i, parts in enumerate(given_)]
-    batch = EventDecoder(EventRules("events", N_PARTITIONS)).decode(partition, records, 100, 106)
+    decoder = EventDecoder(EventRules("events", N_PARTITIONS))
+    batch = decoder.decode(partition, packed(records), 100, 106)
     history = PartitionHistory(partition, N_PARTITIONS, StateConfig(), lambda _: True)
     history.add(records)
     assert history.dead == [letter.offset for letter in batch.dead_letters]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from packed import packed
 from prove.malformed import KINDS, malformed
 from prove.partitioning import partition_of
 from prove.sending import Message, good
@@ -29,7 +30,8 @@ def decoded_reasons(message: Message) -> list[str]:
     partition = right if message.partition is None else message.partition
     record = Consumed(5, 1_700_000_000_000, key, message.value, message.headers)
     decoder = EventDecoder(EventRules("events", N_PARTITIONS))
-    return [letter.reason for letter in decoder.decode(partition, [record], 5, 6).dead_letters]
+    batch = decoder.decode(partition, packed([record]), 5, 6)
+    return [letter.reason for letter in batch.dead_letters]
 
 
 def test_there_are_at_least_25_kinds() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from packed import packed
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -52,7 +53,7 @@ def test_messages_are_events_of_the_users_in_their_partitions() -> None:
         records = [row for row in rows if row[0] == partition]
         events = np.array([i for i, row in enumerate(rows) if row[0] == partition])
         batch = decoder.decode(
-            partition, [Record(i, NOW_MS, *row[1:]) for i, row in enumerate(records)],
+            partition, packed([Record(i, NOW_MS, *row[1:]) for i, row in enumerate(records)]),
             0, len(records),
         )  # fmt: skip
         assert not batch.dead_letters

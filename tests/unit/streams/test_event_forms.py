@@ -2,6 +2,7 @@
 
 import pytest
 from interest_nodes import Sent
+from packed import packed
 
 from interest_center.core.event_decoder import EventDecoder, decode_event
 from interest_center.core.events import (
@@ -26,7 +27,7 @@ RULES = EventRules("events", 1, (*DEFAULT_EVENT_TYPES, DOTTED))
 def decoded(event: BehaviorEvent, form: str) -> tuple[list[object], dict[int, str]]:
     value, headers = FORMS[form](event)
     record = Sent(5, LATEST_TIME_MS, event.user_id.encode(), value, tuple(headers))
-    batch = EventDecoder(RULES).decode(0, [record], 5, 6)
+    batch = EventDecoder(RULES).decode(0, packed([record]), 5, 6)
     assert not batch.dead_letters, batch.dead_letters
     return batch.events.tolist(), batch.texts
 

@@ -4,19 +4,18 @@ import time
 from typing import Any, cast
 
 from faust.types import TP
+from packed import packed
 
+from interest_center.core.packed_records import Record
 from streams.lag_clock import LagClock
 from streams.log_identity import LogReader
 from streams.pending_runs import PendingRuns, ReceivedRun
 from streams.record_runs import RecordRun
 
 
-class Record:
-    """A record, as far as the lag is concerned."""
-
-    def __init__(self, offset: int, timestamp: int) -> None:
-        self.offset = offset
-        self.timestamp = timestamp
+def at(offset: int, timestamp: int) -> Record:
+    """Return a record, as far as the lag is concerned."""
+    return Record(offset, timestamp, None, None, ())
 
 
 class Log:
@@ -46,7 +45,8 @@ def test_level_means_no_lag() -> None:
 def test_a_received_record_tells_its_age() -> None:
     lag, pending = clock()
     lag.saw(10)
-    run = RecordRun(TP("events", 0), 5, 10, [Record(5, 50_000), Record(9, 90_000)])
+    records = packed([at(5, 50_000), at(9, 90_000)])
+    run = RecordRun(TP("events", 0), 5, 10, records)
     pending.add(ReceivedRun(run, cast(Any, None)))
     assert lag.offsets(5) == 5
     assert lag.seconds(5, 100.0) == 50.0
@@ -54,7 +54,7 @@ def test_a_received_record_tells_its_age() -> None:
 
 
 async def test_a_record_not_received_is_looked_up_once() -> None:
-    log = Log([Record(7, 70_000)])
+    log = Log([at(7, 70_000)])
     lag, _ = clock(log)
     lag.saw(10)
     await lag.probe(5)

@@ -1,19 +1,11 @@
 """Pending runs: order of acknowledgement, and the append time of the first unapplied record."""
 
-from dataclasses import dataclass
-
 from faust.types import TP
+from packed import packed
 
+from interest_center.core.packed_records import Record
 from streams.pending_runs import PendingRuns, ReceivedRun
 from streams.record_runs import RecordRun
-
-
-@dataclass(frozen=True)
-class Record:
-    """A record, as far as the lag is concerned."""
-
-    offset: int
-    timestamp: int
 
 
 class Event:
@@ -29,7 +21,7 @@ class Event:
 
 def received(start: int, stop: int, offsets: list[int]) -> ReceivedRun:
     """Make a run whose records were appended at ten times their offset."""
-    records = [Record(offset, 10 * offset) for offset in offsets]
+    records = packed([Record(offset, 10 * offset, None, None, ()) for offset in offsets])
     return ReceivedRun(RecordRun(TP("events", 0), start, stop, records), Event())
 
 

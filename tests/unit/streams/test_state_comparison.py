@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from packed import packed
 
 from interest_center.center import PartitionCenter
 from interest_center.core.event_decoder import EventDecoder
@@ -71,7 +72,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     updater = load_updater(bundle)
     identity = LogIdentity("cluster", "events", "id", 1, 0)
     center = PartitionCenter(MemoryStore(), RULES, updater, identity)
-    center.apply(EventDecoder(EventRules("events", 1)).decode(0, records, 0, 200))
+    center.apply(EventDecoder(EventRules("events", 1)).decode(0, packed(records), 0, 200))
     history = PartitionHistory(0, 1, RULES, lambda _: True)
     history.add(records)
     counters = center.counters

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from packed import packed
 
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import (
@@ -59,7 +60,7 @@ def text(**changes: object) -> bytes:
 def decode(*records: Sent, partition: int | None = None) -> EventBatch:
     if partition is None:
         partition = partition_of(b"u1", N_PARTITIONS)
-    return EventDecoder(RULES).decode(partition, records, 10, 10 + len(records))
+    return EventDecoder(RULES).decode(partition, packed(records), 10, 10 + len(records))
 
 
 def event_of(record: Sent) -> Any:
@@ -107,7 +108,7 @@ def test_a_batch_keeps_order_positions_and_the_last_record() -> None:
 
 
 def test_an_empty_run_is_a_batch() -> None:
-    batch = EventDecoder(RULES).decode(2, [], 5, 9)
+    batch = EventDecoder(RULES).decode(2, packed([]), 5, 9)
     assert (len(batch.events), batch.next_position, batch.last_record) == (0, 9, None)
 
 
@@ -324,7 +325,7 @@ def test_ids_and_senders_are_remembered_without_mixing_them_up() -> None:
         Sent(text(user_id=f"u{n % 7}", item_id=f"i{n % 11}"), key=f"u{n % 7}".encode())
         for n in range(500)
     ]
-    events = decoder.decode(0, records, 0, 500).events
+    events = decoder.decode(0, packed(records), 0, 500).events
     assert events["user"].tolist() == [encode_id(f"u{n % 7}") for n in range(500)]
     assert events["item"].tolist() == [encode_id(f"i{n % 11}") for n in range(500)]
     assert events["item"].dtype == np.dtype("<u8")

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packed import packed
 
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import (
@@ -50,7 +51,7 @@ def schema_accepts(value: object) -> bool:
 
 
 def decoder_accepts(value: object) -> bool:
-    return len(DECODER.decode(0, [Sent(value)], 0, 1).events) == 1
+    return len(DECODER.decode(0, packed([Sent(value)]), 0, 1).events) == 1
 
 
 TRIED = [
