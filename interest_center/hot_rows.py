@@ -101,6 +101,23 @@ class RowPool:
         self._n_free += len(rows)
 
 
+def user_bytes(config: StateConfig, row_floats: int, subsequences_per_user: int) -> int:
+    """Return the bytes that the rows of one user take in memory.
+
+    Args:
+        config: Rules of the states.
+        row_floats: Length of a memory, 0 without.
+        subsequences_per_user: Sub-sequence rows kept for each user, on average.
+    """
+    initial = np.zeros(row_floats, np.float32) if row_floats else None
+    kinds = (
+        new_profile_rows(config, 1),
+        new_subsequence_rows(config, subsequences_per_user),
+        new_memory_rows(initial, 1)[:1],
+    )
+    return sum(array.nbytes for kind in kinds for array in kind)
+
+
 class DirtyRows(NamedTuple):
     """Rows of some users that the store does not hold; each int64 ``[n]``, of its own length.
 

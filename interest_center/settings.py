@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     snapshot_url: str = Field("", description="fsspec URL; default HOME/snapshots; `off`: none")
     snapshot_interval_seconds: float = Field(300.0, gt=0)
     checkpoint_interval_seconds: float = Field(1.0, gt=0)
-    hot_users: int = Field(50_000, ge=100, description="user rows in memory per partition")
+    hot_memory_mib: int = Field(
+        512, ge=1, description="memory for rows of recently touched users, MiB per partition"
+    )
     session_timeout_seconds: float = Field(10.0, ge=6)
     max_events_per_second: int = Field(0, ge=0, description="throttle of a worker; 0: none")
     accept_truncated_history: bool = Field(

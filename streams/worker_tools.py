@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from interest_center.center import CenterOptions
 from interest_center.core.errors import ConfigurationError
@@ -11,6 +11,7 @@ from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventRules
 from interest_center.core.layout import StateConfig, load_state_config
 from interest_center.core.protocols import MemoryUpdater
+from interest_center.hot_rows import user_bytes
 from interest_center.settings import Settings
 from interest_center.stores.snapshot_target import SnapshotTarget
 from models.bundle import load_state_rules, load_updater
@@ -22,6 +23,7 @@ from streams.transport import BatchConsumer
 from streams.warm_up import WarmUp
 
 PARTITION_THREADS = 4
+FEWEST_HOT_USERS = 100
 
 
 @dataclass
@@ -97,6 +99,14 @@ def state_rules(settings: Settings) -> StateConfig:
     return config
 
 
+def _options(hot_bytes: int, config: StateConfig, updater: MemoryUpdater | None) -> CenterOptions:
+    """Return the sizes of a partition that has so much memory for its hot rows."""
+    sizes = CenterOptions(timer=time.perf_counter)
+    floats = 0 if updater is None else updater.row_floats
+    each = user_bytes(config, floats, sizes.subsequences_per_user)
+    return replace(sizes, hot_users=max(FEWEST_HOT_USERS, hot_bytes // each))
+
+
 def make_tools(
     settings: Settings, n_partitions: int, updater: MemoryUpdater | None = None
 ) -> WorkerTools:
@@ -117,7 +127,7 @@ def make_tools(
     rules = StateRules(
         config=config,
         updater=updater,
-        options=CenterOptions(hot_users=settings.hot_users, timer=time.perf_counter),
+        options=_options(settings.hot_memory_mib << 20, config, updater),
         snapshots_url=settings.snapshots,
     )
     if settings.snapshots is not None:

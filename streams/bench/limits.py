@@ -19,8 +19,10 @@ from interest_center.stores.rocksdb import RocksStore
 from models.bundle import load_updater
 from streams.bench.toy_worker import ToyUpdater
 from streams.bench.workload import Workload
+from streams.copies import StateRules
 from streams.record_runs import RecordRun
 from streams.topic_reading import TopicReading
+from streams.warm_up import WarmUp
 from streams.worker_tools import state_rules
 
 PARTITION = 0
@@ -59,11 +61,12 @@ def measure_limits(settings: Settings, load: Workload, place: Path) -> Limits:
     seconds = {"fetch": time.perf_counter() - begun}
     rules = state_rules(settings)
     decoder = EventDecoder(EventRules(settings.events_topic, load.n_partitions, rules.event_types))
+    WarmUp(StateRules(rules, None, CenterOptions(), None), decoder).wait()
     begun = time.perf_counter()
     batches = list(_decoded(decoder, runs))
     seconds["decode"] = time.perf_counter() - begun
     updater = updater_of(settings, load)
-    for _ in range(2):  # The loops are compiled in the first turn.
+    for _ in range(2):  # The loops of the memory are compiled in the first turn.
         seconds["scan"], _ = _applied(MemoryStore(), rules, updater, batches, load)
     store = RocksStore(place / "limits")
     _, seconds["rocksdb"] = _applied(store, rules, updater, batches, load)

@@ -25,7 +25,7 @@ N_KILLS_OF_A_BROKEN_BUILD = 8
 #: Fewer rows than users, so that rows come and go.
 SETTINGS = {
     "partitions": N_PARTITIONS,
-    "hot_users": 300,
+    "hot_memory_mib": 3,
     "snapshot_interval_seconds": 20,
     "checkpoint_interval_seconds": 1,
 }
