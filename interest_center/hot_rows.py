@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.answers import CenterOptions
-from interest_center.core.compiled import compiled
+from interest_center.core.compiled import Index, compiled
 from interest_center.core.layout import StateConfig
 from interest_center.row_arrays import (
     ERASED,
@@ -22,6 +22,28 @@ from interest_center.scan_arrays import Hot
 _NEVER = np.iinfo(np.int64).max
 #: Dropping costs a pass over all rows, so this share of them is dropped at once.
 _DROP_SHARE = 10
+
+
+@compiled
+def _n_flagged(flags: NDArray[np.uint8], bits: np.uint8) -> Index:
+    """Return how many rows have one of some bits: called often, over all rows."""
+    n = 0
+    for i in range(len(flags)):
+        n += (flags[i] & bits) != 0
+    return n
+
+
+@compiled
+def _flagged(flags: NDArray[np.uint8], bits: np.uint8) -> NDArray[np.int64]:
+    """Return the rows that have one of some bits."""
+    rows = np.empty(_n_flagged(flags, bits), np.int64)
+    n = 0
+    if len(rows):
+        for i in range(len(flags)):
+            if flags[i] & bits:
+                rows[n] = i
+                n += 1
+    return rows
 
 
 class RowPool:
@@ -48,11 +70,15 @@ class RowPool:
     @property
     def n_dirty(self) -> int:
         """Rows that may not be dropped before they are written."""
-        return int(np.count_nonzero(self._dirty))
+        return int(_n_flagged(self._dirty, np.uint8(0xFF)))
+
+    def dirty_rows(self) -> NDArray[np.int64]:
+        """Return the rows that may not be dropped before they are written."""
+        return _flagged(self._dirty, np.uint8(0xFF))
 
     def oldest_dirty(self, n: int) -> NDArray[np.int64]:
         """Return the dirty rows, of more than ``n`` those that were not used for longest."""
-        return self._oldest(np.flatnonzero(self._dirty), n)
+        return self._oldest(self.dirty_rows(), n)
 
     def _oldest(self, rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
         """Return the ``n`` of some rows that were not used for longest, in no order."""
@@ -198,7 +224,10 @@ class HotRows:
     def dirty(self, rows: NDArray[np.int64]) -> DirtyRows:
         """Return what the store does not hold of the users in these rows, and of erased ones."""
         dirty = self.profiles.dirty
-        rows = np.union1d(rows[dirty[rows] != 0], np.flatnonzero(dirty & ERASED))
+        rows = rows[dirty[rows] != 0]
+        erased = _flagged(dirty, np.uint8(ERASED))
+        if len(erased):
+            rows = np.union1d(rows, erased)
         return DirtyRows(
             profiles=rows,
             memories=rows[(dirty[rows] & MEMORY_DIRTY) != 0],

@@ -239,14 +239,14 @@ def encode_memory(
     end = start + memory_words(profiles, memories, row)
     if end == start:
         return np.int64(end)
-    values = memories.values[row].view(np.uint32)
+    values = memories.values[row]
     words[start + 2] = fingerprint
     words[start + 3] = np.uint64(profiles.head[row, N_MEMORY_EVENTS])
     words[start + 4] = np.uint64(len(values))
-    at = start + MEMORY_WORDS
-    for i in range(0, len(values), 2):
-        upper = np.uint64(values[i + 1]) if i + 1 < len(values) else np.uint64(0)
-        words[at + i // 2] = np.uint64(values[i]) | (upper << np.uint64(32))
+    words[end - 1] = 0  # The last float may fill half a word.
+    floats = words[start + MEMORY_WORDS : end].view(np.float32)
+    for i in range(len(values)):
+        floats[i] = values[i]
     _seal(words, start, end, MEMORY_FIRST)
     return np.int64(end)
 

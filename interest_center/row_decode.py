@@ -40,7 +40,6 @@ _VERSION_BIT = np.uint64(24)
 _ANY_VERSION = ~(np.uint64(0xFF) << _VERSION_BIT)
 _U8 = np.uint64(0xFF)
 _U16 = np.uint64(0xFFFF)
-_U32 = np.uint64(0xFFFFFFFF)
 
 
 @compiled
@@ -227,9 +226,8 @@ def decode_memories(
         if words[start + 2] != fingerprint or words[start + 4] != np.uint64(floats):
             return i
         profiles.head[row, N_MEMORY_EVENTS] = np.int64(words[start + 3])
-        values = memories.values[row].view(np.uint32)
+        stored = words[start + MEMORY_WORDS : end].view(np.float32)
         for j in range(floats):
-            word = words[start + MEMORY_WORDS + j // 2]
-            values[j] = np.uint32((word >> np.uint64(32 * (j % 2))) & _U32)
+            memories.values[row, j] = stored[j]
         start = end
     return len(which)

@@ -39,7 +39,7 @@ class WriteBack:
         """Begin a round: all rows that are dirty now."""
         self.began_at = position
         self._cost_before = journal_cost
-        self._rows = np.flatnonzero(self._hot.profiles.dirty)
+        self._rows = self._hot.users.dirty_rows()
         self._n_done = 0
 
     def _cost(self, journal_cost: int) -> int:

@@ -16,19 +16,28 @@ from rocksdict import (
     Rdict,
     ReadOptions,
     WriteBatch,
+    WriteBufferManager,
 )
 
 from interest_center.core.errors import DamagedStoreError, StoreError
 
 #: Shared by every partition of the process, so that memory does not grow with partitions.
 BLOCK_CACHE_BYTES = 128 << 20
-WRITE_BUFFER_BYTES = 16 << 20
+ALL_WRITE_BUFFERS_BYTES = 384 << 20
+#: The larger, the fewer times a record is written again on its way down the levels.
+WRITE_BUFFER_BYTES = 64 << 20
 
 
 @cache
 def _block_cache() -> Cache:
     """Return the block cache of this process."""
     return Cache(BLOCK_CACHE_BYTES)
+
+
+@cache
+def _write_buffers() -> WriteBufferManager:
+    """Return what bounds the write buffers of this process."""
+    return WriteBufferManager(ALL_WRITE_BUFFERS_BYTES, allow_stall=False)
 
 
 def _options() -> Options:
@@ -44,6 +53,7 @@ def _options() -> Options:
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(3)
+    options.set_write_buffer_manager(_write_buffers())
     options.set_level_compaction_dynamic_level_bytes(True)
     options.set_max_background_jobs(2)
     options.set_keep_log_file_num(2)
