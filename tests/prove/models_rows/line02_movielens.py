@@ -19,6 +19,8 @@ PUBLISHED = {
 BEST_PUBLISHED = max(auc for auc, _ in PUBLISHED.values())
 AIM = 0.8000
 ROUGH_WITH_RATINGS, AIM_WITH_RATINGS = 0.8184, 0.8250
+#: Of the rows that read ratings, the one that validation chose; the others have one seed.
+CHOSEN_WITH_RATINGS = "DIN and factors of behaviors"
 
 
 def movielens_tables(bench: Bench, trainings: Trainings) -> Tables:
@@ -28,16 +30,18 @@ def movielens_tables(bench: Bench, trainings: Trainings) -> Tables:
 
 
 def prove(bench: Bench) -> Iterator[Check]:
-    """Train every row with three seeds, without and with the ratings in the history."""
+    """Train every row without and with the ratings in the history."""
     trainings = Trainings(bench.workspace, bench.say)
     tables = movielens_tables(bench, trainings)
-    found = {}
-    for name in ("movielens", "movielens-with-ratings"):
-        rows = recipes(name).items()
-        wanted = [one for row, recipe in rows for one in with_seeds(row, tables, recipe, SEEDS)]
-        found[name] = trainings.results(wanted)
-    yield from without_ratings(found["movielens"])
-    yield from with_ratings(found["movielens-with-ratings"])
+    ids_only, rated = recipes("movielens").items(), recipes("movielens-with-ratings").items()
+    wanted = [one for row, recipe in ids_only for one in with_seeds(row, tables, recipe, SEEDS)]
+    yield from without_ratings(trainings.results(wanted))
+    wanted = [
+        one
+        for row, recipe in rated
+        for one in with_seeds(row, tables, recipe, SEEDS if row == CHOSEN_WITH_RATINGS else 1)
+    ]
+    yield from with_ratings(trainings.results(wanted))
 
 
 def without_ratings(results: list[Result]) -> Iterator[Check]:
@@ -71,10 +75,10 @@ def with_ratings(results: list[Result]) -> Iterator[Check]:
         aucs = figures_of(seeds, "auc")
         means[label] = mean_and_spread(aucs)[0]
         yield figure(f"{label}, ratings in the history", with_spread(aucs))
-    best = max(means, key=lambda label: means[label])
-    what, text = f"best with ratings ({best})", f"{means[best]:.4f}"
-    yield Check(what, text, f"above {ROUGH_WITH_RATINGS}", means[best] > ROUGH_WITH_RATINGS)
-    yield aim(what, text, f"{AIM_WITH_RATINGS:.4f}", means[best] >= AIM_WITH_RATINGS)
+    best = means[CHOSEN_WITH_RATINGS]
+    what, text = f"best with ratings ({CHOSEN_WITH_RATINGS})", f"{best:.4f}"
+    yield Check(what, text, f"above {ROUGH_WITH_RATINGS}", best > ROUGH_WITH_RATINGS)
+    yield aim(what, text, f"{AIM_WITH_RATINGS:.4f}", best >= AIM_WITH_RATINGS)
     table = ResultTable("movielens-with-ratings", "MovieLens-1M, ratings in the history")
     table.add_baseline(results[0])
     table.add_trained(results)

@@ -15,6 +15,8 @@ CLOSED = 0.9
 #: Of the samples, on a page whose p_trigger counts.
 LEAST_SHARE = 0.01
 MADE_FOR_TRIGGERS = "DEI2N"
+#: A row beside the question, of one seed.
+ASIDE = "DIN+TR"
 #: The same reader with and without the trigger.
 PAIRS = {"DIN+TRA": "DIN", "DIEN+TRA": "DIEN", "DMIN+TRA": "DMIN"}
 
@@ -26,7 +28,9 @@ def prove(bench: Bench) -> Iterator[Check]:
     world = trainings.world(bench.seed)
     rows, ablations = recipes("world"), recipes("world-ablations")
     wanted = [
-        one for row, recipe in rows.items() for one in with_seeds(row, world.tables, recipe, SEEDS)
+        one
+        for row, recipe in rows.items()
+        for one in with_seeds(row, world.tables, recipe, 1 if row == ASIDE else SEEDS)
     ]
     wanted += [one for row, r in ablations.items() for one in with_seeds(row, world.tables, r, 1)]
     results = trainings.results(wanted)
