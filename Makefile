@@ -75,7 +75,7 @@ bench-peers: $(PEERS_READY) ## Training speed beside FuxiCTR and DeepCTR-Torch
 bench-engine: tools $(ENGINE_PEERS_READY) ## The engine beside Faust and Quix Streams, on the same events
 	@.venv-engine-peers/bin/uic bench engine --work toy --events 1000000 --peer faust --peer quix $(ARGS)
 
-prove: setup ## Prove the claims: SUITE=main ONLY=3 ARGS=--json
+prove: setup $(if $(filter engine,$(SUITE)),$(ENGINE_PEERS_READY)) ## Prove the claims: SUITE=main ONLY=3 ARGS=--json
 	@.venv/bin/python tests/prove --suite $(SUITE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 chaos: ## 100 random kills under load, every named fault, two broken builds

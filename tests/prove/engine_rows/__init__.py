@@ -1,8 +1,18 @@
 """The lines of the fifth issue."""
 
-from prove.engine_rows import line05_chaos
+from prove.engine_rows import (
+    line01_toy,
+    line02_real,
+    line03_two_workers,
+    line04_freshness,
+    line05_chaos,
+)
 from prove.rows import Line
 
 LINES = [
+    Line(1, "the toy beside stock Faust and Quix Streams", line01_toy.prove),
+    Line(2, "real work: events a second, durable", line02_real.prove),
+    Line(3, "two workers against one", line03_two_workers.prove),
+    Line(4, "freshness at half of the top rate", line04_freshness.prove),
     Line(5, "100 kills under load, each named fault, two broken builds caught", line05_chaos.prove),
 ]
