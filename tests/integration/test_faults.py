@@ -35,7 +35,7 @@ def copies(settings: Settings) -> list[Path]:
 
 def fill(sender: Sender, start, **settings: object) -> None:
     """Leave copies behind whose rows lie in table files: what a log holds goes there in a start."""
-    sender.send(N_EVENTS)
+    sender.send(N_EVENTS, n_users=600)
     for _ in range(2):
         worker = start(**settings).wait_ready()
         assert worker.stop() == 0, worker.output()
@@ -78,7 +78,7 @@ def test_damage_that_is_met_later_is_no_wrong_answer(
     tables = [max(copy.glob("*.sst"), key=lambda f: f.stat().st_size)
               for copy in copies(worker_settings)]  # fmt: skip
     for table in tables:
-        flip(table, 0.6)
+        flip(table, 0.4)
     worker = start().wait_ready()
     assert damaged(worker) == 0, "nothing has looked at the rows yet"
     if met_by == "apply":
