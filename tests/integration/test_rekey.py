@@ -41,7 +41,7 @@ def n_records(settings: Settings, topic: str) -> int:
 
 
 def test_a_copy_is_whole_after_kills(worker_settings: Settings, sender: Sender, start) -> None:
-    sender.send(40_000)
+    sender.send(100_000)
     with sender.producer() as producer:
         producer.send(worker_settings.events_topic, key=b"user-1", value=b"not json")
         producer.send(
