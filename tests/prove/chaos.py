@@ -26,6 +26,8 @@ WAITING_SHARE = 0.7
 DELAY_SECONDS = (0.1, 2.5)
 BROKER_AWAY_SECONDS = (0.2, 3.0)
 READY_SECONDS = 120.0
+#: What a worker says that finds no broker when it begins.
+NO_BROKER = "error: no Kafka at"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Chaos:
         say: Shows where it is.
         workers: Those that run now.
         fresh: Of them, those started by the last blow.
+        n_without_broker: Workers that began while the broker was away, ended and said so, and were
+            started again, as a supervisor does.
         at_risk: Events applied and not yet durable, at each blow that hit a worker.
         recovered: Seconds from a start to ready, of those that were waited for.
         struck: How many blows of each kind were dealt.
@@ -77,6 +81,7 @@ class Chaos:
     say: Callable[[str], None]
     workers: dict[str, Service] = field(default_factory=dict)
     fresh: list[Service] = field(default_factory=list)
+    n_without_broker: int = 0
     at_risk: list[int] = field(default_factory=list)
     recovered: list[float] = field(default_factory=list)
     struck: Counter[str] = field(default_factory=Counter)
@@ -117,6 +122,7 @@ class Chaos:
             "more than a third: else nothing was at stake",
             3 * len(hurt) > len(self.at_risk) > 0,
         )
+        yield figure("started again, having begun without a broker", str(self.n_without_broker))
         seconds = sorted(self.recovered) or [0.0]
         yield figure(
             "from the start of a killed worker to ready, seconds",
@@ -162,6 +168,10 @@ class Chaos:
         wait_until("the broker's end", lambda: broker.running() is None, 20)
         time.sleep(float(self.rng.uniform(*BROKER_AWAY_SECONDS)))
         self.system.run("broker", "start")
+        for name, worker in list(self.workers.items()):
+            if not worker.alive and NO_BROKER in worker.tail():
+                self.n_without_broker += 1
+                self._start(name)
 
 
 def _not_durable(worker: Service) -> int:
