@@ -11,7 +11,8 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from interest_center.core.packed_records import N_BATCH, NO_APPEND_TIME, PackedRecords
+from interest_center.core.errors import CorruptRecordError
+from interest_center.core.packed_records import N_BATCH, NO_APPEND_TIME, PackedRecords, pack
 
 #: Header of a batch in format version 2.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
@@ -26,7 +27,7 @@ _DECODERS = {
     4: codec.zstd_decode,
 }
 #: Type of the control record that ends an aborted transaction.
-_ABORT = 0
+_ABORT, _NO_MARKER = 0, -1
 
 
 class KeptRecords(MemoryRecords):  # type: ignore[misc]
@@ -42,6 +43,8 @@ class KeptRecords(MemoryRecords):  # type: ignore[misc]
         if self._at + _HEADER.size > len(self._data):
             return len(self._data) + 1
         (length,) = _LENGTH.unpack_from(self._data, self._at + _LENGTH_AT)
+        if length < _HEADER.size - _LENGTH_AT - _LENGTH.size:
+            raise CorruptRecordException(f"a batch of {length} bytes")
         return self._at + _LENGTH_AT + _LENGTH.size + int(length)
 
     def has_batch(self) -> bool:
@@ -84,6 +87,7 @@ def take_batches(fetched: PartitionRecords, n_records: int) -> PackedRecords:
             _HEADER.unpack_from(raw)
         )
         if form != _FORMAT or crc != calc_crc32c(raw[_CRC_COVERS_FROM:]):
+            kept.put_back(raw)
             raise CorruptRecordException(f"batch at {offset} of {fetched._tp}")
         if fetched._isolation_level == READ_COMMITTED and producer >= 0:
             fetched._consume_aborted_up_to(offset)
@@ -104,7 +108,10 @@ def take_batches(fetched: PartitionRecords, n_records: int) -> PackedRecords:
             size, n = size + len(records), n + min(count, stop - max(offset, first))
         fetched.next_fetch_offset = stop
     found = np.array(batches, np.int64).reshape(-1, N_BATCH)
-    return PackedRecords(b"".join(parts), found, first, fetched.next_fetch_offset)
+    try:
+        return pack(b"".join(parts), found, first, fetched.next_fetch_offset)
+    except CorruptRecordError as error:  # Not of our own records: those are another matter.
+        raise CorruptRecordException(f"{error} ({fetched._tp} from {first} on)") from error
 
 
 def _uncompressed(raw: bytes, how: int) -> bytes:
@@ -114,12 +121,19 @@ def _uncompressed(raw: bytes, how: int) -> bytes:
     decode: Any = _DECODERS.get(how)
     if decode is None:
         raise UnsupportedCodecError(f"unknown compression {how}")
-    return bytes(decode(records))
+    try:
+        return bytes(decode(records))
+    except Exception as error:  # Each library has errors of its own.
+        raise CorruptRecordException(f"compressed by {how}: {error}") from error
 
 
 def _marker_of(raw: bytes, batch: tuple[int, ...]) -> int:
-    """Return what a control batch says: the key of its record is version and type, 2 bytes each."""
+    """Return what a control batch says: the key of its record is version and type, 2 bytes each.
+
+    A cleaner may have left a control batch without its record.
+    """
     records = raw[_HEADER.size :]
     found = np.array([(0, len(records), *batch)], np.int64)
-    marker = next(PackedRecords(records, found, batch[1], batch[1] + 1).records())
-    return int.from_bytes((marker.key or b"")[2:4], "big")
+    markers = pack(records, found, batch[1], batch[1] + 1)
+    key = markers.record(0).key if len(markers) else None
+    return _NO_MARKER if key is None else int.from_bytes(key[2:4], "big")

@@ -319,7 +319,7 @@ class OwnedPartition:
             GivenUpError: That happened.
         """
         center = self.open_center
-        await self._tools.throttle.take(run.packed.n_promised)
+        await self._tools.throttle.take(len(run.packed))
         batch, applied = await self.in_thread(decode_and_apply, self._tools.decoder, center, run)
         if not applied:
             with metrics.BATCH_SECONDS.labels("dead_letters").time():

@@ -26,6 +26,21 @@ class ReceivedRun:
     event: Acknowledged
 
 
+@dataclass(frozen=True, slots=True)
+class AppliedRun:
+    """What is still needed of a run until it is durable; its records are let go.
+
+    Attributes:
+        next_position: Fetch position after it.
+        append_times_ms: Of its first and its last record.
+        event: The Faust event that brought it.
+    """
+
+    next_position: int
+    append_times_ms: tuple[int, ...]
+    event: Acknowledged
+
+
 class PendingRuns:
     """Received runs of one partition, in order.
 
@@ -35,7 +50,7 @@ class PendingRuns:
     def __init__(self) -> None:
         self._waiting: deque[ReceivedRun] = deque()
         self._current: ReceivedRun | None = None
-        self._applied: deque[ReceivedRun] = deque()
+        self._applied: deque[AppliedRun] = deque()
 
     def __len__(self) -> int:
         """Return how many runs wait."""
@@ -53,7 +68,9 @@ class PendingRuns:
     def finish(self) -> None:
         """Note that the run worked on is applied."""
         assert self._current is not None
-        self._applied.append(self._current)
+        run = self._current.run
+        times_ms = run.packed.append_times_ms
+        self._applied.append(AppliedRun(run.next_position, times_ms, self._current.event))
         self._current = None
 
     def forget(self) -> None:
@@ -62,14 +79,14 @@ class PendingRuns:
         self._applied.clear()
         self._current = None
 
-    def durable(self, watermark: int) -> list[RecordRun]:
-        """Acknowledge and return the runs that lie before a durable watermark."""
-        done = []
-        while self._applied and self._applied[0].run.next_position <= watermark:
-            received = self._applied.popleft()
-            received.event.ack()
-            done.append(received.run)
-        return done
+    def durable(self, watermark: int) -> list[int]:
+        """Acknowledge the runs before a durable watermark; return append times, two a run."""
+        times_ms = list[int]()
+        while self._applied and self._applied[0].next_position <= watermark:
+            applied = self._applied.popleft()
+            applied.event.ack()
+            times_ms += applied.append_times_ms
+        return times_ms
 
     def first_append_time_ms(self, watermark: int) -> int | None:
         """Return when the first received record at or after ``watermark`` was appended.

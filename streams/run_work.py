@@ -7,7 +7,6 @@ from interest_center import metrics
 from interest_center.center import CheckpointReport, PartitionCenter
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventBatch
-from interest_center.core.packed_records import TIME_MS
 from streams.record_runs import RecordRun
 
 
@@ -57,10 +56,8 @@ def count_checkpoint(report: CheckpointReport, since_last_seconds: float) -> Non
     metrics.CHECKPOINT_BYTES.inc(report.state_bytes)
 
 
-def count_durable(runs: Sequence[RecordRun]) -> None:
-    """Measure from append to durable, for the first and the last record of each run."""
+def count_durable(append_times_ms: Sequence[int]) -> None:
+    """Measure from append to durable."""
     now_ms = time.time_ns() // 1_000_000
-    for run in runs:
-        times_ms = run.packed.places[:, TIME_MS]
-        for time_ms in (*times_ms[:1], *times_ms[-1:]):
-            metrics.EVENT_TO_STATE_SECONDS.observe(max(0, now_ms - time_ms) / 1000)
+    for time_ms in append_times_ms:
+        metrics.EVENT_TO_STATE_SECONDS.observe(max(0, now_ms - time_ms) / 1000)

@@ -314,7 +314,7 @@ class BatchConsumer(driver.Consumer):
 def message_of(run: RecordRun, generation: int) -> ConsumerMessage:
     """Wrap a run for Faust; acknowledging it commits the position after it."""
     tp = run.topic_partition
-    timestamp_ms = run.packed.append_time_ms
+    timestamp_ms = max(run.packed.append_times_ms, default=0)
     return ConsumerMessage(
         tp.topic,
         tp.partition,

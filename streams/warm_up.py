@@ -8,7 +8,7 @@ from interest_center.center import PartitionCenter
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EVENT_DTYPE, OP_EVENT, EventBatch
 from interest_center.core.meta import LogIdentity
-from interest_center.core.packed_records import PackedRecords
+from interest_center.core.packed_records import pack
 from interest_center.stores.memory import MemoryStore
 from streams.copies import StateRules
 
@@ -40,7 +40,7 @@ class WarmUp:
 
     def _run(self) -> None:
         batch = np.array([(0, len(_RECORD), 1, 0, 0, 0)], np.int64)
-        self._decoder.decode(0, PackedRecords(_RECORD, batch, 0, 1), 0, 1)
+        self._decoder.decode(0, pack(_RECORD, batch, 0, 1), 0, 1)
         events = np.zeros(2, EVENT_DTYPE)
         events["op"], events["event_type"] = OP_EVENT, 1
         events["offset"], events["event_hash"] = [0, 1], [1, 2]

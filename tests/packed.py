@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from interest_center.core.events import ConsumedRecord
-from interest_center.core.packed_records import N_BATCH, NO_APPEND_TIME, PackedRecords
+from interest_center.core.packed_records import N_BATCH, NO_APPEND_TIME, PackedRecords, pack
 
 
 def varint(number: int) -> bytes:
@@ -43,8 +43,8 @@ def record_bytes(record: ConsumedRecord, base_offset: int, base_ms: int) -> byte
 def packed(records: Sequence[ConsumedRecord]) -> PackedRecords:
     """Return records as one batch; the times are those of the records."""
     if not records:
-        return PackedRecords(b"", np.zeros((0, N_BATCH), np.int64), 0, 0)
+        return pack(b"", np.zeros((0, N_BATCH), np.int64), 0, 0)
     base, base_ms = records[0].offset, records[0].timestamp
     data = b"".join(record_bytes(record, base, base_ms) for record in records)
     batch = (0, len(data), len(records), base, base_ms, NO_APPEND_TIME)
-    return PackedRecords(data, np.array([batch]), base, records[-1].offset + 1)
+    return pack(data, np.array([batch]), base, records[-1].offset + 1)

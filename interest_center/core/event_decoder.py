@@ -99,7 +99,7 @@ class EventDecoder:
         """
         n = len(packed)
         rows = new_rows(n)
-        read_plain(packed.bytes, packed.places, self._plain_rules(partition), new_work(), rows)
+        read_plain(packed.numbers, packed.places, self._plain_rules(partition), new_work(), rows)
         texts = _texts_of(packed, rows)
         dead_letters: list[DeadLetter] = []
         for number in np.flatnonzero(~rows.is_plain).tolist():

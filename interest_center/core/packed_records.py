@@ -11,7 +11,6 @@ Varints are zigzag-coded, seven bits a byte, least significant first.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +31,8 @@ NO_APPEND_TIME = -1
 OFFSET, TIME_MS, KEY_START, KEY_END, VALUE_START, VALUE_END, HEADERS_START, N_HEADERS = range(8)
 N_PLACE = 8
 _NOT_THERE = -1
+#: A length, attributes, two deltas, two lengths, a number of headers.
+_SHORTEST_RECORD = 7
 
 
 class Record(NamedTuple):
@@ -46,52 +47,36 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PackedRecords:
-    """Consecutive records of a partition.
+    """Consecutive records of a partition; made by ``pack``.
 
     Attributes:
         data: Records of all batches, one batch behind the other.
         batches: Where each batch lies and what its header says, int64 ``[n, N_BATCH]``.
         first_offset: What the first batch holds before it is no part of this.
         end_offset: What the last batch holds from it on is no part of this.
+        places: Where each record lies, int64 ``[n, N_PLACE]``.
     """
 
     data: bytes
     batches: NDArray[np.int64]
     first_offset: int
     end_offset: int
+    places: NDArray[np.int64]
 
-    @cached_property
-    def bytes(self) -> NDArray[np.uint8]:
+    @property
+    def numbers(self) -> NDArray[np.uint8]:
         """The data as numbers."""
         return np.frombuffer(self.data, np.uint8)
 
-    @cached_property
-    def places(self) -> NDArray[np.int64]:
-        """Where each record lies, int64 ``[n, N_PLACE]``.
-
-        Raises:
-            CorruptRecordError: A batch does not hold the records that its header promises.
-        """
-        places = np.empty((self.n_promised + 1, N_PLACE), np.int64)
-        span = (self.first_offset, self.end_offset)
-        n = int(_find_places(self.bytes, self.batches, span, places))
-        if n < 0:
-            raise CorruptRecordError("a batch of Kafka does not hold the records it promises")
-        return places[:n]
+    @property
+    def append_times_ms(self) -> tuple[int, ...]:
+        """When the first record was appended, and the last one; nothing without records."""
+        times = self.places[:, TIME_MS]
+        return (int(times[0]), int(times[-1])) if len(times) else ()
 
     def __len__(self) -> int:
         """Return how many records there are."""
         return len(self.places)
-
-    @property
-    def n_promised(self) -> int:
-        """Records that the headers promise, those outside the offsets included."""
-        return int(self.batches[:, N_RECORDS].sum())
-
-    @property
-    def append_time_ms(self) -> int:
-        """When the last batch was appended; 0 without any."""
-        return int(self.batches[-1, APPEND_TIME_MS]) if len(self.batches) else 0
 
     def record(self, number: int) -> Record:
         """Return one record."""
@@ -107,7 +92,11 @@ class PackedRecords:
         )
 
     def records(self) -> Iterator[Record]:
-        """Yield all records, found by plain Python."""
+        """Yield all records, found by plain Python: ``uic verify`` shares no loop with the engine.
+
+        Raises:
+            CorruptRecordError: A batch does not hold the records that its header promises.
+        """
         for batch in self.batches.tolist():
             at = batch[START]
             for _ in range(batch[N_RECORDS]):
@@ -117,20 +106,50 @@ class PackedRecords:
 
     def until(self, end: int) -> "PackedRecords":
         """Return the records before an offset."""
-        return replace(self, end_offset=min(end, self.end_offset))
+        places = self.places[: np.searchsorted(self.places[:, OFFSET], end)]
+        return replace(self, end_offset=min(end, self.end_offset), places=places)
+
+
+def pack(
+    data: bytes, batches: NDArray[np.int64], first_offset: int, end_offset: int
+) -> PackedRecords:
+    """Find the records between two offsets in some batches.
+
+    Args:
+        data: Records of all batches, one batch behind the other.
+        batches: Where each batch lies and what its header says, int64 ``[n, N_BATCH]``.
+        first_offset: Of the records wanted.
+        end_offset: Behind the last one wanted.
+
+    Raises:
+        CorruptRecordError: A batch does not hold the records that its header promises.
+    """
+    counts = batches[:, N_RECORDS]
+    most = (batches[:, END] - batches[:, START]) // _SHORTEST_RECORD
+    if ((counts < 0) | (counts > most)).any():
+        raise CorruptRecordError("a batch of Kafka promises more records than it has room for")
+    places = np.empty((int(counts.sum()) + 1, N_PLACE), np.int64)
+    numbers = np.frombuffer(data, np.uint8)
+    n = int(_find_places(numbers, batches, (first_offset, end_offset), places))
+    if n < 0:
+        raise CorruptRecordError("a batch of Kafka does not hold the records it promises")
+    return PackedRecords(data, batches, first_offset, end_offset, places[:n])
 
 
 def _record_at(data: bytes, at: int, batch: list[int]) -> tuple[Record, int]:
     """Return the record that begins at ``at``, and where it ends."""
-    n, at = _varint(data, at)
-    end = at + n
-    time_delta, at = _varint(data, at + 1)
-    offset_delta, at = _varint(data, at)
-    key, at = _bytes(data, at)
-    value, at = _bytes(data, at)
-    n_headers, at = _varint(data, at)
-    headers, at = _headers(data, at, n_headers)
-    if at != end or end > batch[END]:
+    try:
+        n, at = _varint(data, at)
+        end = at + n
+        time_delta, at = _varint(data, at + 1)
+        offset_delta, at = _varint(data, at)
+        key, at = _bytes(data, at)
+        value, at = _bytes(data, at)
+        n_headers, at = _varint(data, at)
+        headers, at = _headers(data, at, n_headers)
+    except IndexError as error:
+        raise CorruptRecordError("a record of Kafka ends behind its batch") from error
+    if at != end or end > batch[END] or n_headers < 0:
         raise CorruptRecordError("a record of Kafka has another length than it says")
     time_ms = batch[APPEND_TIME_MS]
     if time_ms == NO_APPEND_TIME:
@@ -143,14 +162,18 @@ def _headers(data: bytes, at: int, n_headers: int) -> tuple[Headers, int]:
     headers = []
     for _ in range(n_headers):
         name, at = _bytes(data, at)
+        if name is None:
+            raise CorruptRecordError("a header of Kafka has no name")
         content, at = _bytes(data, at)
-        headers.append(((name or b"").decode(errors="backslashreplace"), content))
+        headers.append((name.decode(errors="backslashreplace"), content))
     return tuple(headers), at
 
 
 def _bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
     """Return bytes behind their length, None for a negative one, and where they end."""
     n, at = _varint(data, at)
+    if at + n > len(data):
+        raise IndexError
     return (None, at) if n < 0 else (data[at : at + n], at + n)
 
 
@@ -180,14 +203,27 @@ def read_varint(data: NDArray[np.uint8], at: Index, end: Index) -> tuple[Index, 
 
 
 @compiled
+def _skip_bytes(data: NDArray[np.uint8], at: Index, end: Index) -> tuple[Index, Index]:
+    """Return where bytes begin that stand behind their length, and where they end.
+
+    The begin is -1 for a negative length; the end lies behind ``end`` when they are not whole.
+    """
+    n, at = read_varint(data, at, end)
+    if at > end or n > end - at:
+        return np.int64(_NOT_THERE), end + 1
+    return (np.int64(_NOT_THERE), at) if n < 0 else (at, at + n)
+
+
+@compiled
 def _find_headers_end(data: NDArray[np.uint8], at: Index, end: Index, n_headers: Index) -> Index:
     """Return where the headers of a record end; behind ``end`` when they are not whole."""
     for _ in range(n_headers):
-        for _ in range(2):
-            n, at = read_varint(data, at, end)
-            at += max(n, 0)
-            if at > end:
-                return at
+        name, at = _skip_bytes(data, at, end)
+        if name < 0 or at > end:
+            return end + 1
+        _, at = _skip_bytes(data, at, end)
+        if at > end:
+            return at
     return at
 
 
@@ -213,18 +249,15 @@ def _find_places(
         at, end = batch[START], batch[END]
         for _ in range(batch[N_RECORDS]):
             n, at = read_varint(data, at, end)
-            record_end = at + n
-            if n < 1 or record_end > end:
+            if at > end or n < 1 or n > end - at:
                 return -1
+            record_end = at + n
             time_delta, at = read_varint(data, at + 1, record_end)
             offset_delta, at = read_varint(data, at, record_end)
             place = places[found]
-            for column in (KEY_START, VALUE_START):
-                n, at = read_varint(data, at, record_end)
-                place[column] = at if n >= 0 else _NOT_THERE
-                at += max(n, 0)
-                place[column + 1] = at
-            n_headers, at = read_varint(data, at, record_end)
+            place[KEY_START], place[KEY_END] = _skip_bytes(data, at, record_end)
+            place[VALUE_START], place[VALUE_END] = _skip_bytes(data, place[KEY_END], record_end)
+            n_headers, at = read_varint(data, place[VALUE_END], record_end)
             place[HEADERS_START], place[N_HEADERS] = at, n_headers
             if at > record_end or n_headers < 0:
                 return -1

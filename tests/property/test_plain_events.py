@@ -102,7 +102,7 @@ def rows_of(decoder: EventDecoder, partition: int, given_: list[Record]) -> Any:
     """Return what the compiled loops read."""
     taken = packed(given_)
     rows = new_rows(len(taken))
-    read_plain(taken.bytes, taken.places, decoder._plain_rules(partition), new_work(), rows)
+    read_plain(taken.numbers, taken.places, decoder._plain_rules(partition), new_work(), rows)
     return rows
 
 

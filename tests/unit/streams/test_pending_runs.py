@@ -35,8 +35,8 @@ def test_runs_are_acknowledged_when_durable_and_in_order() -> None:
         pending.finish()
     assert len(pending) == 1
     assert pending.durable(4) == []
-    assert pending.durable(5) == [runs[0].run]
-    assert pending.durable(100) == [runs[1].run]
+    assert pending.durable(5) == [0, 10]
+    assert pending.durable(100) == [60, 60]
     assert [one.event.acked for one in runs] == [True, True, False]
 
 
