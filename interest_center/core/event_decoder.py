@@ -102,11 +102,12 @@ class EventDecoder:
         read_plain(packed.numbers, packed.places, self._plain_rules(partition), new_work(), rows)
         texts = _texts_of(packed, rows)
         dead_letters: list[DeadLetter] = []
+        is_good = rows.is_plain.copy()
         for number in np.flatnonzero(~rows.is_plain).tolist():
             record = packed.record(number)
             try:
                 rows.events[number] = self._row(partition, record, texts)
-                rows.is_plain[number] = True
+                is_good[number] = True
             except BadEventError as bad:
                 dead_letters.append(self._dead_letter(partition, record, bad))
         last_record = None
@@ -118,7 +119,7 @@ class EventDecoder:
             start_position=start_position,
             next_position=next_position,
             n_records=n,
-            events=rows.events[rows.is_plain] if dead_letters else rows.events,
+            events=rows.events[is_good] if dead_letters else rows.events,
             texts=texts,
             dead_letters=dead_letters,
             last_record=last_record,

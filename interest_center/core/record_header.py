@@ -1,6 +1,6 @@
 """The header of every stored record: what it is, of which layout, how long, and intact.
 
-All numbers little-endian, the length of a record a multiple of eight::
+All numbers little-endian, the length of users' records and of the journal's a multiple of eight::
 
     'UI' | kind 1 | layout version 1 | length 4 | CRC-32 4 | zero 4          16 bytes
 

@@ -1,7 +1,10 @@
 """Every record survives its round trip, and no changed bit or byte is taken for a record."""
 
+import base64
+import json
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from reference.interest_state import Event
 
 from interest_center.core.errors import CorruptRecordError, StateMismatchError
 from interest_center.core.journal_records import decode_journal, decode_written
-from interest_center.core.keys import META_KEY
+from interest_center.core.keys import META_KEY, user_key
 from interest_center.core.layout import READ_VERSIONS
 from interest_center.core.records import (
     decode_memory,
@@ -53,6 +56,7 @@ def stored_records() -> dict[bytes, bytes]:
 
 RECORDS = stored_records()
 LAYOUT_BYTE = 3
+GOLDEN_STATES = Path(__file__).parents[1] / "golden" / "states"
 
 
 @pytest.mark.parametrize("kind", sorted(DECODERS))
@@ -66,6 +70,20 @@ def test_every_changed_bit_is_refused(kind: bytes) -> None:
         other_layout = kind == b"M" and changed[LAYOUT_BYTE] not in READ_VERSIONS
         with pytest.raises(StateMismatchError if other_layout else CorruptRecordError):
             DECODERS[kind](bytes(changed))
+
+
+@pytest.mark.parametrize(("kind", "sub"), [(b"p", 0), (b"s", 5)])
+def test_every_changed_bit_of_layout_2_is_refused(kind: bytes, sub: int) -> None:
+    stored = json.loads((GOLDEN_STATES / "layout_2.json").read_text())
+    record = base64.b64decode(stored[user_key(1, kind, sub).hex()])
+    decode = DECODERS[kind]
+    decode(record)
+    for bit in range(8 * len(record)):
+        changed = bytearray(record)
+        changed[bit // 8] ^= 1 << (bit % 8)
+        if changed[LAYOUT_BYTE] != 1:  # Of layout 1, which draws these records alike.
+            with pytest.raises(CorruptRecordError):
+                decode(bytes(changed))
 
 
 @pytest.mark.parametrize("kind", sorted(DECODERS))

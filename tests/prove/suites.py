@@ -20,7 +20,7 @@ def models_lines() -> list[Line]:
 
 
 def engine_lines() -> list[Line]:
-    """Return the lines of the fifth issue, "The engine: fast, exact, and unkillable"."""
+    """Return the lines of the engine: speed, freshness, faults."""
     from prove.engine_rows import LINES
 
     return LINES

@@ -1,4 +1,4 @@
-"""The lines of the fifth issue."""
+"""The lines of the engine: speed, freshness, faults."""
 
 from prove.engine_rows import (
     line01_toy,
