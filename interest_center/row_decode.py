@@ -13,8 +13,6 @@ from interest_center.core.layout import LAYOUT_VERSION
 from interest_center.core.record_header import LAST_UNCHECKED_HEADER
 from interest_center.core.records_layout_2 import LAST_VERSION
 from interest_center.row_arrays import (
-    CHAIN_HASH,
-    EVENT_COUNT,
     LAST_EVENT_TIME_MS,
     N_BEHAVIORS,
     N_CATEGORIES,
@@ -34,7 +32,11 @@ from interest_center.row_codec import (
     SUBSEQUENCE_FIRST,
     SUBSEQUENCE_WORDS,
 )
-from interest_center.row_decode_layout_2 import decode_profile_2, decode_subsequence_2
+from interest_center.row_decode_layout_2 import (
+    decode_profile_2,
+    decode_subsequence_2,
+    take_head,
+)
 
 _VERSION_BIT = np.uint64(24)
 _ANY_VERSION = ~(np.uint64(0xFF) << _VERSION_BIT)
@@ -114,22 +116,17 @@ def _decode_profile(
     if end - start < PROFILE_WORDS:
         return np.bool_(False)
     counts, widths = words[start + 5], words[start + 6]
-    types, n_ids = _byte(counts, 0), np.int64((counts >> np.uint64(16)) & _U16)
-    n, k = np.int64((counts >> np.uint64(32)) & _U16), np.int64(counts >> np.uint64(48))
-    fits = n_ids <= rows.event_ids.shape[1] and n <= rows.item.shape[1]
-    if not fits or types != rows.type_counts.shape[1] or k > rows.directory_size.shape[1]:
+    types = _byte(counts, 0)
+    if not take_head(rows, row, words, start, types):
         return np.bool_(False)
+    head = rows.head[row]
+    n_ids, n, k = head[N_EVENT_IDS], head[N_BEHAVIORS], head[N_CATEGORIES]
     bits, widest = WORD * n_ids + types * _byte(counts, 1), _byte(counts, 1)
     for i in range(4):
         bits += n * _byte(widths, i) + k * _byte(widths, 4 + i)
         widest = max(widest, _byte(widths, i), _byte(widths, 4 + i))
     if widest > WORD or start + PROFILE_WORDS + (bits + WORD - 1) // WORD != end:
         return np.bool_(False)
-    head = rows.head[row]
-    head[EVENT_COUNT] = np.int64(words[start + 2])
-    head[LAST_EVENT_TIME_MS] = np.int64(words[start + 3])
-    head[CHAIN_HASH] = np.int64(words[start + 4])
-    head[N_EVENT_IDS], head[N_BEHAVIORS], head[N_CATEGORIES] = n_ids, n, k
     bit = unpack(words, WORD * (start + PROFILE_WORDS), rows.event_ids[row], n_ids, WORD)
     bit = unpack(words, bit, rows.type_counts[row], types, _byte(counts, 1))
     _unpack_profile(rows, row, words, bit, widths)

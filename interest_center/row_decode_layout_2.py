@@ -38,6 +38,30 @@ def _take(words: NDArray[np.uint64], at: Index, into: NDArray[np.int64], n: Inde
 
 
 @compiled
+def take_head(
+    rows: ProfileRows, row: Index, words: NDArray[np.uint64], start: Index, types: Index
+) -> np.bool_:
+    """Take the first words of a profile, which all layouts draw alike, but for ``types``.
+
+    Returns:
+        False when the rows have no room for what they promise.
+    """
+    counts = words[start + 5]
+    n_ids = np.int64((counts >> np.uint64(16)) & _U16)
+    n = np.int64((counts >> np.uint64(32)) & _U16)
+    k = np.int64(counts >> np.uint64(48))
+    fits = n_ids <= rows.event_ids.shape[1] and n <= rows.item.shape[1]
+    if not fits or types != rows.type_counts.shape[1] or k > rows.directory_size.shape[1]:
+        return np.bool_(False)
+    head = rows.head[row]
+    head[EVENT_COUNT] = np.int64(words[start + 2])
+    head[LAST_EVENT_TIME_MS] = np.int64(words[start + 3])
+    head[CHAIN_HASH] = np.int64(words[start + 4])
+    head[N_EVENT_IDS], head[N_BEHAVIORS], head[N_CATEGORIES] = n_ids, n, k
+    return np.bool_(True)
+
+
+@compiled
 def decode_profile_2(
     rows: ProfileRows,
     row: Index,
@@ -48,22 +72,14 @@ def decode_profile_2(
     """Take one profile, whose header holds, into a row; False when it is not one."""
     if end - start < _PROFILE_WORDS:
         return np.bool_(False)
-    counts = words[start + 5]
-    types = np.int64(counts & _U16)
-    n_ids = np.int64((counts >> np.uint64(16)) & _U16)
-    n = np.int64((counts >> np.uint64(32)) & _U16)
-    k = np.int64(counts >> np.uint64(48))
-    fits = n_ids <= rows.event_ids.shape[1] and n <= rows.item.shape[1]
-    if not fits or types != rows.type_counts.shape[1] or k > rows.directory_size.shape[1]:
+    types = np.int64(words[start + 5] & _U16)
+    if not take_head(rows, row, words, start, types):
         return np.bool_(False)
+    head = rows.head[row]
+    n_ids, n, k = head[N_EVENT_IDS], head[N_BEHAVIORS], head[N_CATEGORIES]
     n_words = _PROFILE_WORDS + types + n_ids + 3 * n + (n + 7) // 8 + 3 * k + (k + 1) // 2
     if n_words != end - start:
         return np.bool_(False)
-    head = rows.head[row]
-    head[EVENT_COUNT] = np.int64(words[start + 2])
-    head[LAST_EVENT_TIME_MS] = np.int64(words[start + 3])
-    head[CHAIN_HASH] = np.int64(words[start + 4])
-    head[N_EVENT_IDS], head[N_BEHAVIORS], head[N_CATEGORIES] = n_ids, n, k
     at = _take(words, start + _PROFILE_WORDS, rows.type_counts[row], types)
     at = _take(words, at, rows.event_ids[row], n_ids)
     at = _take(words, at, rows.item[row], n)

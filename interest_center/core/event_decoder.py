@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -78,13 +77,14 @@ class EventDecoder:
         self._encode_id = lru_cache(CACHED_IDS)(encode_id)
         self._sender = lru_cache(CACHED_IDS)(self._read_key)
         names = [name.encode() for name in rules.event_types]
-        self._plain: dict[str, Any] = {
-            "n_partitions": rules.n_partitions,
-            "type_bytes": np.frombuffer(b"".join(names), np.uint8),
-            "type_ends": np.cumsum([len(name) for name in names]),
-            "future_tolerance_ms": rules.future_tolerance_ms,
-            "max_event_bytes": rules.max_event_bytes,
-        }
+        self._plain = PlainRules(
+            partition=0,
+            n_partitions=rules.n_partitions,
+            type_bytes=np.frombuffer(b"".join(names), np.uint8),
+            type_ends=np.cumsum([len(name) for name in names]),
+            future_tolerance_ms=rules.future_tolerance_ms,
+            max_event_bytes=rules.max_event_bytes,
+        )
 
     def decode(
         self, partition: int, packed: PackedRecords, start_position: int, next_position: int
@@ -126,7 +126,7 @@ class EventDecoder:
         )
 
     def _plain_rules(self, partition: int) -> PlainRules:
-        return PlainRules(partition=partition, **self._plain)
+        return self._plain._replace(partition=partition)
 
     def _row(
         self, partition: int, record: ConsumedRecord, texts: dict[int, str]

@@ -203,7 +203,7 @@ def read_varint(data: NDArray[np.uint8], at: Index, end: Index) -> tuple[Index, 
 
 
 @compiled
-def _skip_bytes(data: NDArray[np.uint8], at: Index, end: Index) -> tuple[Index, Index]:
+def find_bytes(data: NDArray[np.uint8], at: Index, end: Index) -> tuple[Index, Index]:
     """Return where bytes begin that stand behind their length, and where they end.
 
     The begin is -1 for a negative length; the end lies behind ``end`` when they are not whole.
@@ -218,10 +218,10 @@ def _skip_bytes(data: NDArray[np.uint8], at: Index, end: Index) -> tuple[Index, 
 def _find_headers_end(data: NDArray[np.uint8], at: Index, end: Index, n_headers: Index) -> Index:
     """Return where the headers of a record end; behind ``end`` when they are not whole."""
     for _ in range(n_headers):
-        name, at = _skip_bytes(data, at, end)
+        name, at = find_bytes(data, at, end)
         if name < 0 or at > end:
             return end + 1
-        _, at = _skip_bytes(data, at, end)
+        _, at = find_bytes(data, at, end)
         if at > end:
             return at
     return at
@@ -255,8 +255,8 @@ def _find_places(
             time_delta, at = read_varint(data, at + 1, record_end)
             offset_delta, at = read_varint(data, at, record_end)
             place = places[found]
-            place[KEY_START], place[KEY_END] = _skip_bytes(data, at, record_end)
-            place[VALUE_START], place[VALUE_END] = _skip_bytes(data, place[KEY_END], record_end)
+            place[KEY_START], place[KEY_END] = find_bytes(data, at, record_end)
+            place[VALUE_START], place[VALUE_END] = find_bytes(data, place[KEY_END], record_end)
             n_headers, at = read_varint(data, place[VALUE_END], record_end)
             place[HEADERS_START], place[N_HEADERS] = at, n_headers
             if at > record_end or n_headers < 0:

@@ -33,7 +33,7 @@ from interest_center.core.packed_records import (
     TIME_MS,
     VALUE_END,
     VALUE_START,
-    read_varint,
+    find_bytes,
 )
 
 #: Fields of an event; a field's number is its place here.
@@ -60,6 +60,7 @@ _TOP_BIT = np.uint64(TOP_BIT)
 _SURE_DIGITS = 18
 #: A price with fewer digits before the point is below its bound.
 _PRICE_DIGITS = 12
+_PREFIX = np.frombuffer(b"ce_", np.uint8)
 _CONTENT_TYPE = np.frombuffer(b"content-type", np.uint8)
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _POINT = (np.uint8(ord(c)) for c in '"\\,:.')
@@ -332,18 +333,17 @@ def _may_be_cloud_event(data: NDArray[np.uint8], place: NDArray[np.int64]) -> bo
     """Tell whether a header has a name that CloudEvents use."""
     at, end = place[HEADERS_START], np.int64(len(data))
     for _ in range(place[N_HEADERS]):
-        n, at = read_varint(data, at, end)
-        if n >= 3 and data[at] == 99 and data[at + 1] == 101 and data[at + 2] == 95:  # ce_
+        name, at = find_bytes(data, at, end)
+        n = at - name
+        if n >= 3 and _is_same(data, name, _PREFIX, 0, 3):
             return True
         if n == len(_CONTENT_TYPE):
             same = 0
             for i in range(n):
-                same += (data[at + i] | np.uint8(32)) == (_CONTENT_TYPE[i] | np.uint8(32))
+                same += (data[name + i] | np.uint8(32)) == (_CONTENT_TYPE[i] | np.uint8(32))
             if same == n:
                 return True
-        at += n
-        n, at = read_varint(data, at, end)
-        at += max(n, 0)
+        _, at = find_bytes(data, at, end)
     return False
 
 

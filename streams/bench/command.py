@@ -97,8 +97,8 @@ def engine(
     """
     load = Workload(**given)
     check_peers(peers, load)
-    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
-        results = _run(load, Path(place), workers, runs, peers)
+    with _filled(load, home) as contest:
+        results = _run(contest, load, workers, runs, peers)
     slow = too_slow(load, results)
     if as_json:
         click.echo(json.dumps(as_values(load, workers, results, slow)))
@@ -120,13 +120,8 @@ def freshness(rate: float, seconds: float, home: Path | None, as_json: bool, **g
     The first ten seconds are not counted.
     """
     load = Workload(**given, n_events=int(rate * (seconds + 2 * WARM_UP_SECONDS)))
-    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
-        contest = Contest(load, Path(place) / "home", load_settings().cache_dir)
-        try:
-            contest.open()
-            told = measure_freshness(contest, load, rate, seconds).as_json()
-        finally:
-            contest.close()
+    with _opened(load, home) as contest:
+        told = measure_freshness(contest, load, rate, seconds).as_json()
     if as_json:
         click.echo(json.dumps(_finite(told)))
         return
@@ -149,15 +144,8 @@ def limits(home: Path | None, as_json: bool, **given: Any) -> None:
     cores that there are.
     """
     load = Workload(**given)
-    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
-        contest = Contest(load, Path(place) / "home", load_settings().cache_dir)
-        try:
-            contest.open()
-            with _bar("filling the topic", load.n_events) as (advance, _):
-                contest.fill(advance)
-            found = measure_limits(contest.settings, load, contest.home)
-        finally:
-            contest.close()
+    with _filled(load, home) as contest:
+        found = measure_limits(contest.settings, load, contest.home)
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return
@@ -167,23 +155,39 @@ def limits(home: Path | None, as_json: bool, **given: Any) -> None:
     Console().print(table)
 
 
-def _run(load: Workload, place: Path, workers: int, runs: int, peers: Sequence[Peer]) -> Results:
-    """Measure in turn, so that a slow minute of the machine meets all alike."""
-    contest = Contest(load, place / "home", load_settings().cache_dir)
-    results: Results = {name: [] for name in (OURS, *peers)}
-    try:
-        contest.open()
+@contextmanager
+def _opened(load: Workload, home: Path | None) -> Iterator[Contest]:
+    """Start a Kafka with empty topics; everything is removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
+        contest = Contest(load, Path(place) / "home", load_settings().cache_dir)
+        try:
+            contest.open()
+            yield contest
+        finally:
+            contest.close()
+
+
+@contextmanager
+def _filled(load: Workload, home: Path | None) -> Iterator[Contest]:
+    """Start a Kafka with all events in the topic."""
+    with _opened(load, home) as contest:
         with _bar("filling the topic", load.n_events) as (advance, _):
             contest.fill(advance)
-        for number in range(1, runs + 1):
-            title = f"run {number} of {runs}"
-            with _bar(f"{title}: {OURS}", load.n_events) as (_, reach):
-                results[OURS].append(contest.ours(workers, reach))
-            for peer in peers:
-                with _bar(f"{title}: {peer}", None):
-                    results[peer].append(contest.peer(peer))
-    finally:
-        contest.close()
+        yield contest
+
+
+def _run(
+    contest: Contest, load: Workload, workers: int, runs: int, peers: Sequence[Peer]
+) -> Results:
+    """Measure in turn, so that a slow minute of the machine meets all alike."""
+    results: Results = {name: [] for name in (OURS, *peers)}
+    for number in range(1, runs + 1):
+        title = f"run {number} of {runs}"
+        with _bar(f"{title}: {OURS}", load.n_events) as (_, reach):
+            results[OURS].append(contest.ours(workers, reach))
+        for peer in peers:
+            with _bar(f"{title}: {peer}", None):
+                results[peer].append(contest.peer(peer))
     return results
 
 

@@ -26,8 +26,6 @@ PART_SECONDS = 0.25
 #: The days of one round through the log; the next round is that much later.
 ROUND_MS = 10 * 86_400_000
 
-Identity = tuple[bytes | None, bytes | None]
-
 
 def endless(
     events: list[Event], rng: np.random.Generator, n_partitions: int, n_malformed: int
@@ -108,10 +106,10 @@ class SteadyLoad:
         Raises:
             SystemFailedError: There is a record that nobody sent.
         """
-        known = {_identity(message.key, message.value): message for message in self.sent}
+        known = {(message.key, message.value): message for message in self.sent}
         found = []
         for record in committed_records(self._bootstrap, EVENTS_TOPIC):
-            message = known.get(_identity(record.key, record.value))
+            message = known.get((record.key, record.value))
             if message is None:
                 raise SystemFailedError(f"a record nobody sent: {record.value!r}")
             found.append(Sent(message, record.partition, record.offset, record.timestamp))
@@ -119,15 +117,11 @@ class SteadyLoad:
 
     def check(self, landed: list[Sent]) -> Check:
         """Check that each message that was acknowledged lies in the topic, and lies there once."""
-        sent = Counter(_identity(message.key, message.value) for message in self.sent)
-        there = Counter(_identity(one.message.key, one.message.value) for one in landed)
+        sent = Counter((message.key, message.value) for message in self.sent)
+        there = Counter((one.message.key, one.message.value) for one in landed)
         lost, doubled = (sent - there).total(), (there - sent).total()
         return equal(
             f"{len(self.sent):,} acknowledged messages: not in the topic, there twice",
             f"{lost} and {doubled}",
             "0 and 0",
         )
-
-
-def _identity(key: bytes | None, value: bytes | None) -> Identity:
-    return key, value
