@@ -30,6 +30,7 @@ COMMANDS = {
         "streams.snapshot_commands", "snapshot", "Make, list, check and restore snapshots."
     ),
     "verify": LazyCommand("streams.verify", "verify", "States recomputed from the log, compared."),
+    "plan": LazyCommand("streams.planning.command", "plan_command", "What a site needs, by size."),
     "bench": LazyCommand("streams.bench.command", "bench", "How fast the engine is here."),
     "convert": LazyCommand(
         "models.adapters.command", "convert", "Public logs as tables to train on."

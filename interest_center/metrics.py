@@ -144,6 +144,13 @@ RECOVERY_LEFT_SECONDS = Gauge(
     ["partition"],
     registry=WORKER,
 )
+STANDBY_LAG_RECORDS = Gauge(
+    "uic_standby_lag_records",
+    "Offsets that the owner has committed and the standby of the partition here has not applied; "
+    "NaN while it has no copy",
+    ["partition"],
+    registry=WORKER,
+)
 DAMAGED_COPIES = Counter(
     "uic_damaged_copies",
     "Copies that were found damaged and set aside; a snapshot or the topic took their place",

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     hot_memory_mib: int = Field(
         512, ge=1, description="memory for rows of recently touched users, MiB per partition"
     )
+    standby_replicas: int = Field(
+        0, ge=0, le=3, description="warm copies of each partition at other workers, at all the same"
+    )
     session_timeout_seconds: float = Field(10.0, ge=6)
     max_events_per_second: int = Field(0, ge=0, description="throttle of a worker; 0: none")
     accept_truncated_history: bool = Field(

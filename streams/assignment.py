@@ -24,6 +24,7 @@ from streams.partition_gauges import forget, progress_of, refresh, replaying, se
 from streams.partitions import OwnedPartition
 from streams.pending_runs import ReceivedRun
 from streams.snapshot_timer import save_snapshot
+from streams.standby import Standbys
 from streams.topics import topic_identity
 from streams.worker_tools import WorkerTools
 
@@ -88,6 +89,7 @@ class Assignment:
         self._identities = identities
         self._fail = fail
         self._closing: dict[int, asyncio.Task[None]] = {}
+        self._standbys = Standbys(tools, identities, fail)
 
     # --- what the group says ---------------------------------------------------------------
 
@@ -96,12 +98,19 @@ class Assignment:
         self.has_joined = False
         await asyncio.gather(*(owned.suspend() for owned in self.owned.values()))
 
-    async def on_assigned(self, partitions: Iterable[int]) -> None:
-        """Go on with what is still ours, begin what is new, release the rest."""
-        assigned = set(partitions)
+    async def on_assigned(self, partitions: Iterable[int], standbys: Iterable[int]) -> None:
+        """Go on with what is still ours, begin what is new, release the rest.
+
+        Args:
+            partitions: Owned by this worker from now on.
+            standbys: Owned by others, to be kept warm here.
+        """
+        assigned, warm = set(partitions), set(standbys)
         metrics.REBALANCES.inc()
         for number in set(self.owned) - assigned:
             self._release(number)
+        for number in self._standbys.others_than(assigned | warm):
+            self._release_standby(number)
         for number in sorted(assigned):
             if number not in self.owned:
                 self.owned[number] = OwnedPartition(
@@ -109,10 +118,13 @@ class Assignment:
                     self.tools,
                     self._fail,
                     after=self._closing.get(number),
+                    standby=self._standbys.take(number),
                 )
             self.owned[number].resume()
+        for number in sorted(warm - assigned):
+            self._standbys.keep(number, after=self._closing.get(number))
         self.has_joined = True
-        log.info("assigned", partitions=sorted(assigned))
+        log.info("assigned", partitions=sorted(assigned), standbys=sorted(warm - assigned))
 
     def offer(self, received: ReceivedRun) -> None:
         """Hand a run to its partition; one of a partition that is gone is dropped."""
@@ -124,13 +136,21 @@ class Assignment:
         """Close everything; the partitions must have been suspended."""
         for number in list(self.owned):
             self._release(number)
+        for number in self._standbys.others_than(()):
+            self._release_standby(number)
         if self._closing:
             await asyncio.wait(self._closing.values())
+        await self._standbys.stop()
 
     def _release(self, number: int) -> None:
         owned = self.owned.pop(number)
         self._closing[number] = asyncio.create_task(owned.close())
         forget(number)
+
+    def _release_standby(self, number: int) -> None:
+        standby = self._standbys.take(number)
+        assert standby is not None
+        self._closing[number] = asyncio.create_task(standby.close())
 
     # --- the directory ---------------------------------------------------------------------
 
@@ -187,7 +207,9 @@ class Assignment:
     def _status(self, number: int, url: str | None) -> PartitionStatus:
         owned = self.owned.get(number)
         if owned is None:
-            return PartitionStatus(number, url, mine=False)
+            warm = self._standbys.position(number)
+            phase = None if warm is None else "standby"
+            return PartitionStatus(number, url, mine=False, position=warm, phase=phase)
         try:
             ready = self.center(number) is not None
         except NotReadyError:
@@ -234,11 +256,12 @@ class Assignment:
     # --- watching --------------------------------------------------------------------------
 
     async def look_at_the_log(self) -> None:
-        """Learn where the logs end, and since when the first unapplied records wait there.
+        """Learn how far the logs and the owners of our standbys are, and what waits since when.
 
         Raises:
             KafkaError: The broker does not say.
         """
+        await self._standbys.look()
         owned = [one for one in self.owned.values() if one.is_assigned]
         if not owned:
             return

@@ -89,6 +89,7 @@ class InterestApp(faust.App):
             stream_buffer_maxsize=STREAM_BUFFER_RUNS,
             stream_wait_empty=True,
             stream_recovery_delay=0.0,
+            table_standby_replicas=settings.standby_replicas,
             broker_commit_interval=1.0,
             broker_session_timeout=settings.session_timeout_seconds,
             broker_rebalance_timeout=REBALANCE_SECONDS,
@@ -194,7 +195,11 @@ class InterestApp(faust.App):
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         await super()._on_partitions_assigned(assigned, generation_id)
         if not self.should_stop:
-            await self.assigned().on_assigned(tp.partition for tp in assigned)
+            assignor = cast(PartitionAssignor, self.assignor)
+            await self.assigned().on_assigned(
+                (tp.partition for tp in assigned),
+                (tp.partition for tp in assignor.assigned_standbys()),
+            )
 
     async def on_stop(self) -> None:
         """Checkpoint first, while still a member; snapshots come after leaving the group."""

@@ -29,6 +29,7 @@ from streams.record_runs import RecordRun
 from streams.replay import Replay
 from streams.run_feed import RunFeed
 from streams.run_work import apply_batch, count_checkpoint, count_durable, decode_and_apply
+from streams.standby import StandbyPartition
 from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class OwnedPartition:
         tools: Shared by all partitions.
         fail: Told when the life ends by an error; the worker stops then.
         after: The end of an earlier life of this partition, which still holds the copy.
+        standby: Was kept here until now; its copy is gone on with.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class OwnedPartition:
         tools: WorkerTools,
         fail: Callable[[BaseException], None],
         after: "asyncio.Task[None] | None" = None,
+        standby: StandbyPartition | None = None,
     ) -> None:
         self.identity = identity
         self.number = identity.partition
@@ -85,6 +88,7 @@ class OwnedPartition:
         self._arrived = asyncio.Event()
         self._checkpointed_at = time.monotonic()
         self._fail = fail
+        self._standby = standby
         self._rebuild: MemoryRebuild | None = None
         self._life = asyncio.create_task(self._live(after))
         self._life.add_done_callback(self._ended)
@@ -124,6 +128,8 @@ class OwnedPartition:
         await asyncio.wait({parked, self._life}, return_when=asyncio.FIRST_COMPLETED)
         parked.cancel()
         self._life.cancel()
+        if self._standby is not None:
+            await self._standby.close()
         if self._rebuild is not None:
             await self._rebuild.abandon()
         async with self.copy_lock:
@@ -162,9 +168,7 @@ class OwnedPartition:
 
     async def _live_with_a_copy(self) -> None:
         log_end = await self._first_look()
-        self.center = await self.in_thread(
-            open_copy, self.files, self._tools.rules, self.identity, log_end
-        )
+        self.center = await self._open(log_end)
         if self._tools.rules.updater is not None and self.center.memory_from is None:
             self._rebuild = MemoryRebuild(self.identity, self._tools, self.files, self.center)
             self._rebuild.start(self._tell)
@@ -178,6 +182,17 @@ class OwnedPartition:
             if self._can_switch():
                 with suppress(GivenUpError):
                     await self._switch()
+
+    async def _open(self, log_end: int) -> PartitionCenter:
+        """Take the standby's copy over, else open one."""
+        if self._standby is not None:
+            center = await self._standby.hand_over()
+            self._standby = None
+            if center is not None:
+                return center
+        return await self.in_thread(
+            open_copy, self.files, self._tools.rules, self.identity, log_end
+        )
 
     async def _leave_damaged(self, error: InterestCenterError) -> None:
         """Set the copy aside, so that a snapshot or the topic takes its place."""

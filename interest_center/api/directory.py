@@ -10,14 +10,14 @@ from interest_center.query import InterestViews
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):
-    """One partition as this worker sees it; everything after ``mine`` is known for own ones only.
+    """One partition as this worker sees it; most after ``mine`` is known for own ones only.
 
     Attributes:
         partition: Its number.
         owner_url: Worker that answers for it, None while nobody is known to.
         mine: Whether that is this worker.
         ready: Whether this worker answers for it now.
-        position: Next offset to apply.
+        position: Next offset to apply; of a standby too.
         end: Last stable offset when last asked.
         durable_watermark: Position that a crash now would restart from.
         counters: What became of every offset since ``start_position``, as stored with the state.
@@ -27,7 +27,8 @@ class PartitionStatus(msgspec.Struct, frozen=True):
         progress: Share of the replay that was due at assignment, 1 when done.
         seconds_left: How long the replay takes still at its rate so far; None while nobody knows.
         phase: What goes on: opening, replaying, ready, rebuilding_memory, without_memory (the topic
-            no longer holds the history to build it from), suspended.
+            no longer holds the history to build it from), suspended; standby for a warm copy of
+            another worker's partition.
     """
 
     partition: int

@@ -165,7 +165,7 @@ def between(first: Sample, last: Sample, workers: Mapping[str, Child]) -> Measur
             "p99_at_most": bound_of(interval, 0.99),
         },
         loop_late={"p99_at_most": bound_of(late, 0.99), "worst_at_most": bound_of(late, 1.0)},
-        peak_memory_bytes=max(_peak_memory(child.process.pid) for child in workers.values()),
+        peak_memory_bytes=max(peak_memory(child.process.pid) for child in workers.values()),
     )
 
 
@@ -220,7 +220,8 @@ def _disk_bytes(pid: int) -> int:
     return _number(Path(f"/proc/{pid}/io"), "write_bytes:")
 
 
-def _peak_memory(pid: int) -> int:
+def peak_memory(pid: int) -> int:
+    """Return the most memory in bytes that a process has had."""
     return 1024 * _number(Path(f"/proc/{pid}/status"), "VmHWM:")
 
 

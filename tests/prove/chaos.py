@@ -148,7 +148,7 @@ class Chaos:
                 raise SystemFailedError(f"{worker.name} ended by itself: {worker.tail()}")
         hit = [self.workers[name] for name in blow.workers]
         if hit:
-            self.at_risk.append(sum(_not_durable(worker) for worker in hit))
+            self.at_risk.append(sum(not_durable(worker) for worker in hit))
         for worker in hit:
             worker.kill_9()
         if blow.broker:
@@ -174,7 +174,7 @@ class Chaos:
                 self._start(name)
 
 
-def _not_durable(worker: Service) -> int:
+def not_durable(worker: Service) -> int:
     """Return the events that a worker has applied and not yet made durable."""
     # It may have no partitions, or not answer yet.
     with suppress(OSError, HTTPException, UnexpectedAnswerError, ValueError):

@@ -1,0 +1,1 @@
+"""How much of everything a number of users and events needs: ``uic plan``."""
