@@ -147,7 +147,7 @@ RECOVERY_LEFT_SECONDS = Gauge(
 STANDBY_LAG_RECORDS = Gauge(
     "uic_standby_lag_records",
     "Offsets that the owner has committed and the standby of the partition here has not applied; "
-    "NaN while it has no copy",
+    "+Inf while it has no copy",
     ["partition"],
     registry=WORKER,
 )

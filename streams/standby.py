@@ -10,6 +10,7 @@ leaves. A standby that cannot go on is given up, with a word in the log: it stop
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -64,6 +65,12 @@ class StandbyPartition:
     def position(self) -> int | None:
         """Next offset to apply; None while there is no copy."""
         return None if self._center is None else self._center.watermark
+
+    @property
+    def lag(self) -> float:
+        """Offsets that the owner has committed and this copy lacks; infinite without a copy."""
+        position = self.position
+        return math.inf if position is None else max(0, self.committed - position)
 
     async def hand_over(self) -> PartitionCenter | None:
         """Stop, and return the open copy; None when there is none."""
@@ -180,7 +187,7 @@ class Standbys:
             self._kept[partition] = StandbyPartition(
                 self._identities[partition], self._tools, self._fail, after
             )
-            metrics.STANDBY_LAG_RECORDS.labels(str(partition)).set(float("nan"))
+            metrics.STANDBY_LAG_RECORDS.labels(str(partition)).set(math.inf)
 
     async def look(self) -> None:
         """Learn how far the owners are.
@@ -199,10 +206,7 @@ class Standbys:
             standby = self._kept.get(place.partition)
             if standby is not None:
                 standby.committed = max(standby.committed, stored.offset)
-                if standby.position is not None:
-                    metrics.STANDBY_LAG_RECORDS.labels(str(place.partition)).set(
-                        max(0, standby.committed - standby.position)
-                    )
+                metrics.STANDBY_LAG_RECORDS.labels(str(place.partition)).set(standby.lag)
 
     async def stop(self) -> None:
         """Close the connection to the broker."""
