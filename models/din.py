@@ -26,9 +26,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import masked_softmax, weighted_sums
+from models.layers import is_compiled, masked_softmax, weighted_sums
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
-from models.unit_scores import UnitInputs, UnitWeights, has_unit_scores, unit_scores
+from models.unit_inference import scores_in_tiles
+from models.unit_scores import UnitInputs, UnitWeights, unit_scores
 from models.value_ranges import Count, Size
 
 Weighting = Literal["paper", "softmax", "scaled_softmax"]
@@ -112,14 +113,16 @@ class ActivationUnit(nn.Module):
         batch, n, _ = queries.shape
         t = keys.shape[1]
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
-        if self._sigmoid and has_unit_scores(keys):
+        in_training = torch.is_grad_enabled()
+        if is_compiled(keys) and (self._sigmoid or not in_training):
             facts, rows = pairs or (keys.new_empty(batch, t, n, 0), wq.new_empty(0, len(wq)))
             per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
             parts = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)
-            return unit_scores(
-                UnitInputs(keys, queries, per_query, bias, facts, rows),
-                UnitWeights((wk - wd).T, wp.T, *parts),
-            )
+            inputs = UnitInputs(keys, queries, per_query, bias, facts, rows)
+            weights = UnitWeights((wk - wd).T, wp.T, *parts)
+            if in_training:
+                return unit_scores(inputs, weights)
+            return scores_in_tiles(inputs, weights, self._sigmoid)
         per_key = nn.functional.linear(keys, wk - wd, self.first.bias)
         if bias is not None:
             per_key = per_key + bias

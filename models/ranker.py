@@ -14,7 +14,7 @@ from models.request_batches import hours_and_weekdays
 from models.request_rows import BehaviorRows, RequestBatch
 from models.vocabulary import Vocabulary
 
-_TILE = 128
+_TILE = 1_024
 
 
 def page_bucket(page: int | None, n_pages: int) -> int:

@@ -18,7 +18,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.layers import masked_softmax, weighted_sums
+from models.layers import is_compiled, masked_softmax, weighted_sums
+from models.unit_inference import PlacedInputs, placed_scores_in_tiles
+from models.unit_scores import UnitWeights
 
 Spacing = Literal["log", "linear"]
 
@@ -127,6 +129,8 @@ class TimeAwareUnit(nn.Module):
         facts: Tensor | None = None,
     ) -> Tensor:
         """Return the output of the unit's network, ``[batch, t, n]``."""
+        if places is not None and is_compiled(keys) and not torch.is_grad_enabled():
+            return self._scores_in_tiles(queries, keys, places, facts)
         placed = self._placed(queries, places)  # [batch, t or 1, n, D]
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
         per_key = nn.functional.linear(keys, wk - wd, self.first.bias)
@@ -140,11 +144,40 @@ class TimeAwareUnit(nn.Module):
         scores: Tensor = self.third(layer).squeeze(-1)
         return scores
 
-    def _placed(self, queries: Tensor, places: Tensor | None) -> Tensor:
-        """Return q', the queries as each place sees them."""
+    def _scores_in_tiles(
+        self, queries: Tensor, keys: Tensor, places: Tensor, facts: Tensor | None
+    ) -> Tensor:
+        """Return the same by ``models/unit_inference.py``."""
+        of_query, of_place = self._of_query_and_place()
+        wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)
+        if self.of_facts is None or facts is None:
+            facts, rows = (
+                keys.new_empty(*keys.shape[:2], queries.shape[1], 0),
+                wq.new_empty(0, len(wq)),
+            )
+        else:
+            rows = self.of_facts.weight.T
+        inputs = PlacedInputs(
+            queries=nn.functional.linear(queries, of_query, self.query.bias),
+            places=nn.functional.linear(places, of_place),
+            keys=keys,
+            per_key=nn.functional.linear(keys, wk - wd, self.first.bias),
+            facts=facts,
+            rows=rows,
+        )
+        parts = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)
+        return placed_scores_in_tiles(inputs, UnitWeights((wq + wd).T, wp.T, *parts))
+
+    def _of_query_and_place(self) -> tuple[Tensor, Tensor]:
+        """Return the parts of the query's layer, ``[D, D]`` and ``[D, P]``."""
         of_query, of_place = torch.split(
             self.query.weight, [self.dim, self.query.in_features - self.dim], 1
         )
+        return of_query, of_place
+
+    def _placed(self, queries: Tensor, places: Tensor | None) -> Tensor:
+        """Return q', the queries as each place sees them."""
+        of_query, of_place = self._of_query_and_place()
         placed = nn.functional.linear(queries, of_query, self.query.bias).unsqueeze(1)
         if places is not None:
             placed = placed + nn.functional.linear(places, of_place).unsqueeze(2)

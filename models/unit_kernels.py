@@ -16,49 +16,89 @@ _ZERO = np.float32(0)
 
 
 @compiled_fastmath
-def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32) -> None:
-    """Add to the first layer what does not come by its product, and replace it by its sigmoid.
+def _activate(row: F32, smooth: bool) -> None:
+    """Replace a row by its sigmoid, or by its relu."""
+    if smooth:
+        for d in range(row.shape[0]):
+            row[d] = sigmoid_of(row[d])
+    else:
+        for d in range(row.shape[0]):
+            row[d] = max(row[d], _ZERO)
+
+
+@compiled_fastmath
+def _add(row: F32, more: F32) -> None:
+    for d in range(row.shape[0]):
+        row[d] += more[d]
+
+
+@compiled_fastmath
+def _add_facts(row: F32, facts: F32, rows: F32) -> None:
+    for f in range(rows.shape[0]):
+        fact, of_fact = facts[f], rows[f]
+        if fact != _ZERO:
+            for d in range(row.shape[0]):
+                row[d] += fact * of_fact[d]
+
+
+@compiled_fastmath
+def place_queries(queries: F32, places: F32, placed: F32) -> None:
+    """Fill what queries are seen as from each place: the relu of their sums.
 
     Args:
-        per_query: What each query adds, ``[s, n, h]``.
+        queries: ``[s, n, D]``.
+        places: ``[s, t, D]``.
+        placed: ``[s, t, n, D]``.
+    """
+    for s in range(placed.shape[0]):
+        for j in range(placed.shape[1]):
+            place = places[s, j]
+            for i in range(placed.shape[2]):
+                query, seen = queries[s, i], placed[s, j, i]
+                for d in range(place.shape[0]):
+                    seen[d] = max(query[d] + place[d], _ZERO)
+
+
+@compiled_fastmath
+def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32, smooth: bool) -> None:
+    """Add to the first layer what does not come by its product, and activate it.
+
+    Args:
+        per_query: What each query adds, ``[s, n, h]``; ``[0, 0, 0]`` for nothing.
         per_key: What each key adds, ``[s, t, h]``; ``[0, 0, 0]`` for nothing.
         facts: Of each pair, ``[s, t, n, f]``.
         rows: What each fact adds, ``[f, h]``.
         layer: ``[r, h]``.
+        smooth: By the sigmoid, else by relu.
     """
     r = 0
     for s in range(facts.shape[0]):
         for j in range(facts.shape[1]):
             for i in range(facts.shape[2]):
-                first, of_query = layer[r], per_query[s, i]
+                first = layer[r]
                 if per_key.shape[0]:
-                    of_key = per_key[s, j]
-                    for d in range(first.shape[0]):
-                        first[d] += of_key[d]
-                for f in range(rows.shape[0]):
-                    fact = facts[s, j, i, f]
-                    if fact != _ZERO:
-                        for d in range(first.shape[0]):
-                            first[d] += fact * rows[f, d]
-                for d in range(first.shape[0]):
-                    first[d] = sigmoid_of(first[d] + of_query[d])
+                    _add(first, per_key[s, j])
+                _add_facts(first, facts[s, j, i], rows)
+                if per_query.shape[0]:
+                    _add(first, per_query[s, i])
+                _activate(first, smooth)
                 r += 1
 
 
 @compiled_fastmath
-def leave(layer: F32, weight: F32, bias: float, scores: F32) -> None:
-    """Replace the second layer by its sigmoid and fill the scores.
+def leave(layer: F32, weight: F32, bias: float, scores: F32, smooth: bool) -> None:
+    """Activate the second layer and fill the scores.
 
     Args:
         layer: ``[r, g]``.
         weight: Of the third layer, ``[g]``.
         bias: Of it.
         scores: ``[r]``.
+        smooth: By the sigmoid, else by relu.
     """
     for r in range(layer.shape[0]):
         row, score = layer[r], _ZERO
-        for d in range(row.shape[0]):
-            row[d] = sigmoid_of(row[d])
+        _activate(row, smooth)
         for d in range(row.shape[0]):
             score += row[d] * weight[d]
         scores[r] = score + bias

@@ -5,6 +5,7 @@ and sigmoid, and reads all of them again on the way back. Here requests are walk
 stay in the processor's cache, and only the two activated layers are kept.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models import unit_kernels
-from models.layers import is_compiled
 
 #: Rows of a tile: few enough for the cache, enough to hide what a call costs.
 _TILE_ROWS = 2560
@@ -40,11 +40,6 @@ class UnitInputs(NamedTuple):
     rows: Tensor  # [f, h] what each fact adds
 
 
-def has_unit_scores(keys: Tensor) -> bool:
-    """Whether ``unit_scores`` is the way to go: in training, by a processor, in float32."""
-    return torch.is_grad_enabled() and is_compiled(keys)
-
-
 def unit_scores(inputs: UnitInputs, weights: UnitWeights) -> Tensor:
     """Return the output of a unit with sigmoids for every key and query, ``[s, t, n]``."""
     scores: Tensor = _Scores.apply(*inputs, *weights)
@@ -65,8 +60,8 @@ class _Scores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Tensor | None) -> Tensor:
-        inputs = UnitInputs(*_ready(given[:6]))
-        weights = UnitWeights(*_ready(given[6:]))
+        inputs = UnitInputs(*ready(given[:6]))
+        weights = UnitWeights(*ready(given[6:]))
         keys, queries, per_query, bias, facts, rows = inputs
         (s, t, _), n = keys.shape, queries.shape[1]
         h, g = weights.second.shape
@@ -76,13 +71,15 @@ class _Scores(torch.autograd.Function):
         nothing = keys.new_empty(0, 0, 0)
         for tile in _tiles(s, t * n):
             layer, following = first[tile], second[tile].flatten(0, 1)
-            torch.bmm(keys[tile], _matrices(queries[tile], weights), out=layer.view(-1, t, n * h))
+            torch.bmm(keys[tile], matrices_of(queries[tile], weights), out=layer.view(-1, t, n * h))
             unit_kernels.enter(
                 per_query[tile].numpy(), (nothing if bias is None else bias[tile]).numpy(),
-                facts[tile].numpy(), rows.numpy(), layer.flatten(0, 1).numpy(),
+                facts[tile].numpy(), rows.numpy(), layer.flatten(0, 1).numpy(), True,
             )  # fmt: skip
             torch.addmm(weights.second_bias, layer.flatten(0, 1), weights.second, out=following)
-            unit_kernels.leave(following.numpy(), third, offset, scores[tile].view(-1).numpy())
+            unit_kernels.leave(
+                following.numpy(), third, offset, scores[tile].view(-1).numpy(), True
+            )
         ctx.save_for_backward(*inputs, *weights, first, second)
         return scores
 
@@ -97,7 +94,7 @@ class _Scores(torch.autograd.Function):
         return *way.of_inputs(), *way.of_weights(of_scores)
 
 
-def _matrices(queries: Tensor, weights: UnitWeights) -> Tensor:
+def matrices_of(queries: Tensor, weights: UnitWeights) -> Tensor:
     """Return what keys are multiplied with, of each query, ``[s, D, n * h]``."""
     of_products = weights.of_products.unsqueeze(1)  # [D, 1, h]
     made = queries.transpose(1, 2).unsqueeze(-1) * of_products
@@ -139,7 +136,7 @@ class _WayBack:
         if self._of_bias is not None:
             torch.sum(by_query, 2, out=self._of_bias[tile])
         entered = by_query.flatten(2)
-        torch.bmm(entered, _matrices(queries, weights).transpose(1, 2), out=self._of_keys[tile])
+        torch.bmm(entered, matrices_of(queries, weights).transpose(1, 2), out=self._of_keys[tile])
         of_matrices = torch.bmm(keys.transpose(1, 2), entered)
         of_matrices = of_matrices.view(*of_matrices.shape[:2], *by_query.shape[2:])
         unit_kernels.back_from_matrices(
@@ -162,5 +159,6 @@ class _WayBack:
         )  # fmt: skip
 
 
-def _ready(tensors: tuple[Tensor | None, ...]) -> list[Any]:
+def ready(tensors: Iterable[Tensor | None]) -> list[Any]:
+    """Return tensors as compiled loops take them: contiguous, without a way back."""
     return [None if one is None else one.detach().contiguous() for one in tensors]
