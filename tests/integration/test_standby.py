@@ -105,15 +105,17 @@ def test_a_damaged_standby_is_given_up_and_disturbs_nobody(
 def test_a_static_member_comes_back_to_its_partitions_without_a_rebalance(
     sender: Sender, start_named: Pair
 ) -> None:
-    first = start_named("first", instance_id="first").wait_ready()
-    second = start_named("second", instance_id="second")
+    # Longer than a start takes on a busy machine.
+    patient = {"session_timeout_seconds": 45.0}
+    first = start_named("first", instance_id="first", **patient).wait_ready()
+    second = start_named("second", instance_id="second", **patient)
     wait_until(lambda: len(second.partitions()) == 2, "the second worker owns its share")
     second.wait_level()
     owned, n_rebalances = set(positions(second)), rebalances(first)
     for end in (WorkerProcess.stop, WorkerProcess.kill):
         sender.send(500)
         end(second)
-        second = start_named("second", instance_id="second").wait_ready()
+        second = start_named("second", instance_id="second", **patient).wait_ready()
         assert set(positions(second)) == owned
     assert rebalances(first) == n_rebalances
     first.wait_level()
