@@ -40,7 +40,7 @@ from torch import Tensor, nn
 
 from models.din import ActivationUnit
 from models.hpmn_state import CovarianceForm, HpmnConfig
-from models.layers import GruCell, split_rows
+from models.layers import GruCell, split_rows, weighted_sums
 
 
 class HpmnState(NamedTuple):
@@ -131,15 +131,22 @@ class Hpmn(nn.Module):
 
     def read(self, state: HpmnState, candidates: Tensor) -> Tensor:
         """Read each user's memory by its candidates, ``[batch, n, D]`` to ``[batch, n, H]``."""
-        return self._hop(state, self.query(candidates))
+        return self._hop(state, self.query(candidates))[0]
 
-    def _hop(self, state: HpmnState, query: Tensor) -> Tensor:
-        """Return the query after all hops, ``[batch, n, H]`` both ways."""
+    def read_weights(self, state: HpmnState, candidates: Tensor) -> Tensor:
+        """Return what each candidate reads of each slot in the last hop, ``[batch, n, n_slots]``."""
+        return self._hop(state, self.query(candidates))[1]
+
+    def _hop(self, state: HpmnState, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the query after all hops, ``[batch, n, H]`` both ways, and the last weights."""
         slots = state.slots
         live = torch.ones(slots.shape[:2], dtype=torch.bool, device=slots.device)
+        weights = slots.new_zeros(*slots.shape[:2], query.shape[1])
         for attend in self.hops:
-            query = query @ self.hop_map + attend(query, slots, live)
-        return query
+            assert isinstance(attend, ActivationUnit)
+            weights = attend.weights(query, slots, live)
+            query = query @ self.hop_map + weighted_sums(weights, slots)
+        return query, weights.transpose(1, 2)
 
     def regulariser(self, state: HpmnState, rate: float) -> Tensor:
         """Return the covariance regulariser, mean over users."""
@@ -153,5 +160,5 @@ class Hpmn(nn.Module):
     def interest(self, state: HpmnState, candidates: Tensor) -> Tensor:
         """Return what each candidate ``[batch, n, D]`` finds, ``[batch, n, interest_dim]``."""
         query = self.query(candidates)
-        found = self._hop(state, query)
+        found, _ = self._hop(state, query)
         return torch.cat((found, query * found), -1)

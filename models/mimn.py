@@ -179,14 +179,17 @@ class Mimn(nn.Module):
 
     def read(self, state: MimnState, candidates: Tensor) -> Tensor:
         """Read each user's memory by its candidates, ``[batch, n, D]`` both ways."""
+        return torch.bmm(self.read_weights(state, candidates), state.memory)
+
+    def read_weights(self, state: MimnState, candidates: Tensor) -> Tensor:
+        """Return the share that each candidate reads of each slot, ``[batch, n, n_slots]``."""
         d = self.config.slot_dim
         batch, n, _ = candidates.shape
         last_read = state.read.unsqueeze(1).expand(-1, n, -1)
         hidden = state.hidden.unsqueeze(1).expand(-1, n, -1).reshape(batch * n, -1)
         hidden = self.controller(torch.cat((candidates, last_read), -1).flatten(0, 1), hidden)
         keys = torch.addmm(self.heads_bias[:d], hidden, self.heads[:, :d]).view(batch, n, d)
-        weights = torch.softmax(cosine_similarity(keys, state.memory), -1)
-        return torch.bmm(weights, state.memory)
+        return torch.softmax(cosine_similarity(keys, state.memory), -1)
 
     def regulariser(self, state: MimnState, rate: float) -> Tensor:
         """Return eq 8 on the mean use of the slots: lambda is ``rate / n_events**2``."""

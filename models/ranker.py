@@ -61,6 +61,33 @@ class Ranker:
             probabilities = torch.sigmoid(torch.cat(logits).double()).numpy()
         return np.asarray(probabilities[place])
 
+    def attended(self, inputs: RankInputs) -> "Attended":
+        """Return what each candidate attended to, in the order of the candidates.
+
+        Raises:
+            ValueError: The memory has another size than this model's.
+        """
+        groups, place = self._distinct(inputs)
+        n_seen = self.n_seen(inputs)
+        with torch.inference_mode():
+            state, present = self._memory(inputs.memory)
+            batches = self._tiles(self._shared(inputs), self._found(inputs, groups), groups)
+            seen = [self.model.see(batch) for batch in batches]
+            attention = [self.model.reader.attention(one) for one in seen]
+            reads = None
+            if present is not None and bool(present):
+                reads = [self.model.memory.read_weights(state, one.candidates) for one in seen]
+            follows = self.model.reader.trigger_probability(seen[0])
+        behaviors = None
+        if attention[0] is not None:
+            joined = torch.cat([one for one in attention if one is not None], 2)
+            behaviors = joined[0, :n_seen].T.numpy()[place]
+        return Attended(
+            behaviors,
+            None if reads is None else torch.cat(reads, 1)[0].numpy()[place],
+            None if follows is None or not inputs.trigger_item else float(follows[0]),
+        )
+
     def wanted_categories(
         self,
         candidate_items: NDArray[np.uint64],
@@ -165,6 +192,10 @@ class Ranker:
             shared["trigger_behaviors"] = self._rows(found, config.search_length, inputs.time_ms)
         return shared
 
+    def n_seen(self, inputs: RankInputs) -> int:
+        """Return how many of the recent behaviors the reader sees, the newest."""
+        return min(len(inputs.behavior_items), self._window(inputs))
+
     def _window(self, inputs: RankInputs) -> int:
         """Return how many of the newest behaviors the reader sees."""
         n = inputs.n_behaviors
@@ -208,6 +239,21 @@ class Ranker:
                 )
             )
         return tiles
+
+
+class Attended(NamedTuple):
+    """What the candidates of a request attended to.
+
+    Attributes:
+        behaviors: Weight of each of the newest behaviors, oldest first, ``[n_candidates, t]``, on a
+            scale of the reader's own; None where the reader attends to none.
+        slots: Weight of each memory slot, ``[n_candidates, n_slots]``; None without a memory.
+        p_trigger: How far the user follows the trigger, p_tr of DEI2N; None where nobody says it.
+    """
+
+    behaviors: NDArray[np.float32] | None
+    slots: NDArray[np.float32] | None
+    p_trigger: float | None
 
 
 class _Candidates(NamedTuple):

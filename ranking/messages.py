@@ -1,30 +1,18 @@
-"""What a ranking request and its answer look like, and the strict check of a request.
+"""What a ranking request and its answer look like; ``request_reading.py`` reads and checks them."""
 
-A wrong request is refused with the dotted path of the field that is wrong; nothing is converted,
-guessed or ignored: an unknown field is an error too, because it is most often a misspelt one.
-"""
-
-import json
-import math
-import re
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from interest_center.core.errors import BadRequestError
 from interest_center.core.events import Id, Page, TimeMs
 
-MAX_BODY_BYTES = 4 << 20
 MAX_CANDIDATES = 10_000
 MAX_EVENTS = 1000
 MAX_BID = 1e12
-#: A NaN is looked for in bodies up to here: the search keeps the event loop from all else.
-MAX_SEARCHED_BYTES = 64 << 10
-
-BODY_FIELD = "body"
+MAX_EXPLAINED = 20
+#: Requests in one call.
+MAX_BATCH = 100
 
 
 class Candidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +58,11 @@ class RankRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         top_k: How many items to return; all when missing.
         events: Behaviors, oldest first, used when the center knows no event of the user or cannot
             be asked in time; otherwise ignored, and ``history`` of the answer says so.
+        reserve: Least score of an item that is returned; with bids only.
+        exclude_seen: Leave out candidates that are among the user's recent behaviors.
+        model: Which of the ranker's models scores; the first one it was given when missing.
+        explain: Say what the scores come from, of the items returned; with ``top_k`` of
+            ``MAX_EXPLAINED`` at most, since each part is taken away and everything scored again.
     """
 
     user_id: Id
@@ -79,6 +72,10 @@ class RankRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_ms: TimeMs | None = None
     top_k: Annotated[int, Meta(ge=1, le=MAX_CANDIDATES)] | None = None
     events: Annotated[list[RequestEvent], Meta(max_length=MAX_EVENTS)] = []
+    reserve: Annotated[float, Meta(ge=0, le=MAX_BID)] | None = None
+    exclude_seen: bool = False
+    model: Id | None = None
+    explain: bool = False
 
     @property
     def trigger_item(self) -> Trigger | None:
@@ -102,6 +99,50 @@ class RankedItem(msgspec.Struct, frozen=True):
     probability: float
 
 
+class ExplainedBehavior(msgspec.Struct, frozen=True):
+    """A behavior that the scores have seen; hashed ids are shown as ``#`` and 16 digits."""
+
+    item_id: str
+    category_id: str | None
+    event_type: str
+    event_time_ms: int
+
+
+class ExplainedItem(msgspec.Struct, frozen=True):
+    """What the probability of one item comes from.
+
+    Attributes:
+        item_id: As sent.
+        attention: Weight of each behavior, in the order of ``behaviors``, on the model's own scale;
+            None where the model attends to none.
+        slots: Weight of each memory slot; None without a memory.
+        without_memory: Probability minus that without the memory; None without one.
+        without_trigger: The same of the trigger; None without one.
+        without_behavior: The same of each behavior, in the order of ``behaviors``.
+    """
+
+    item_id: str
+    attention: list[float] | None
+    slots: list[float] | None
+    without_memory: float | None
+    without_trigger: float | None
+    without_behavior: list[float]
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """What the scores come from.
+
+    Attributes:
+        behaviors: What the model saw of the recent behaviors, oldest first.
+        items: The items returned, in their order.
+        p_trigger: How far the user follows the trigger; None where the model does not say it.
+    """
+
+    behaviors: list[ExplainedBehavior]
+    items: list[ExplainedItem]
+    p_trigger: float | None
+
+
 class RankAnswer(msgspec.Struct, frozen=True):
     """The order, and what it was made from.
 
@@ -117,6 +158,8 @@ class RankAnswer(msgspec.Struct, frozen=True):
             state rules than the bundle), ``state_unreadable``.
         history: Where the behaviors came from: ``state``, ``request`` or ``none``.
         watermark: Next offset of the user's partition when the state was read, None without one.
+        n_left_out: Candidates left out as seen (``exclude_seen``) or below the ``reserve``.
+        explanation: Where it was asked for.
     """
 
     user_id: str
@@ -127,99 +170,21 @@ class RankAnswer(msgspec.Struct, frozen=True):
     degraded: str | None
     history: str
     watermark: int | None
+    n_left_out: int = 0
+    explanation: Explanation | None = None
 
 
-_REQUEST_DECODER = msgspec.json.Decoder(RankRequest)
-# msgspec ends a message with the place; a missing or unknown field it names in the message.
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`\Z")
-_NAMED_FIELD = re.compile(r"(?:missing required field|contains unknown field) `(.*)`\Z", re.DOTALL)
+class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several rankings in one call; each is answered by itself.
 
-
-def decode_request(body: bytes) -> RankRequest:
-    """Read and check a request.
-
-    Args:
-        body: JSON.
-
-    Raises:
-        BadRequestError: It is wrong; the error names the field.
+    Attributes:
+        requests: As of ``/v1/rank``.
     """
-    if len(body) > MAX_BODY_BYTES:
-        raise BadRequestError(f"a request has at most {MAX_BODY_BYTES} bytes", BODY_FIELD)
-    try:
-        request = _REQUEST_DECODER.decode(body)
-    except msgspec.ValidationError as error:
-        raise refusal(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        refuse_malformed(body, error)
-    check_candidates(request.candidates)
-    check_events(request.events)
-    return request
+
+    requests: Annotated[list[RankRequest], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
-def refusal(text: str) -> BadRequestError:
-    """Turn what msgspec says into a short fact and a dotted path."""
-    place = _PLACE.search(text)
-    path = place.group(1) if place else ""
-    fact = text[: place.start()] if place else text
-    named = _NAMED_FIELD.search(fact)
-    if named:
-        path = f"{path}.{named.group(1)}" if path else named.group(1)
-        fact = "required, but missing" if "missing" in fact else "not a field of the request"
-    return BadRequestError(fact.replace("`", "").lower(), path[:200] or BODY_FIELD)
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """The answers, in the order of the requests."""
 
-
-def refuse_malformed(body: bytes, error: Exception) -> NoReturn:
-    """Refuse what is not JSON; a NaN or an infinity, which some clients write, by its field.
-
-    In a body longer than ``MAX_SEARCHED_BYTES`` the field is not looked for.
-
-    Raises:
-        BadRequestError: Always.
-    """
-    place = None
-    if len(body) <= MAX_SEARCHED_BYTES:
-        with suppress(ValueError, RecursionError):
-            place = next(not_finite(json.loads(body)), None)
-    if place:
-        raise BadRequestError("expected a finite number", place) from error
-    reason = str(error).removeprefix("JSON is malformed: ")
-    raise BadRequestError(f"not valid json: {reason.lower()}", BODY_FIELD) from error
-
-
-def not_finite(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths of the numbers that JSON does not have."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield path or BODY_FIELD
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from not_finite(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from not_finite(inner, f"{path}[{index}]")
-
-
-def check_candidates(candidates: list[Candidate]) -> None:
-    """Refuse an item that is given twice, and bids that only some candidates have."""
-    wants_bids = candidates[0].bid is not None
-    seen: dict[str, int] = {}
-    for index, candidate in enumerate(candidates):
-        first = seen.setdefault(candidate.item_id, index)
-        if first != index:
-            raise BadRequestError(
-                f"the same item as candidates[{first}]", f"candidates[{index}].item_id"
-            )
-        if (candidate.bid is not None) != wants_bids:
-            raise BadRequestError(
-                "either every candidate has a bid or none has", f"candidates[{index}].bid"
-            )
-
-
-def check_events(events: list[RequestEvent]) -> None:
-    """Refuse events that are not oldest first: the models read them in the order given."""
-    for index in range(1, len(events)):
-        if events[index].event_time_ms < events[index - 1].event_time_ms:
-            raise BadRequestError(
-                "earlier than the event before it; events are given oldest first",
-                f"events[{index}].event_time_ms",
-            )
+    answers: list[RankAnswer]

@@ -1,6 +1,7 @@
 """From a user's history and candidates to an ordered list. Pure: no clock, no I/O."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from interest_center.core.ids import encode_id
 from models.inputs import RankInputs
 from models.ranker import Ranker
 from ranking.history import History
-from ranking.messages import Candidate, RankAnswer, RankedItem, RankRequest
+from ranking.messages import Candidate, Explanation, RankAnswer, RankedItem, RankRequest
 
 
 def category_ids(texts: Sequence[str | None]) -> NDArray[np.uint64]:
@@ -74,15 +75,34 @@ def rank_inputs(request: RankRequest, history: History, time_ms: int) -> RankInp
     )
 
 
+class Ordered(NamedTuple):
+    """The best items, best first, and how many candidates were below the reserve."""
+
+    items: list[RankedItem]
+    n_below: int
+
+
+def unseen(request: RankRequest, history: History) -> list[Candidate]:
+    """Return the candidates, without those that the user has done something with lately."""
+    if not request.exclude_seen:
+        return request.candidates
+    seen = set(history.behaviors.item.tolist())
+    return [one for one in request.candidates if encode_id(one.item_id) not in seen]
+
+
 def order(
-    candidates: Sequence[Candidate], probabilities: NDArray[np.float64], top_k: int | None
-) -> list[RankedItem]:
+    candidates: Sequence[Candidate],
+    probabilities: NDArray[np.float64],
+    top_k: int | None,
+    reserve: float | None = None,
+) -> Ordered:
     """Order candidates by probability, times the bid when there are bids; ties by item id.
 
     Args:
         candidates: What was scored.
         probabilities: Of a click, one a candidate.
         top_k: How many to return, None for all.
+        reserve: Least score of what is returned, None for none.
 
     Raises:
         BundleError: A probability is not a number.
@@ -94,25 +114,44 @@ def order(
         value if candidate.bid is None else value * candidate.bid
         for candidate, value in zip(candidates, values, strict=True)
     ]
-    ordered = sorted(range(len(scores)), key=lambda i: (-scores[i], candidates[i].item_id))
-    return [
+    enough = [i for i, score in enumerate(scores) if reserve is None or score >= reserve]
+    ordered = sorted(enough, key=lambda i: (-scores[i], candidates[i].item_id))
+    items = [
         RankedItem(candidates[index].item_id, place, scores[index], values[index])
         for place, index in enumerate(ordered[:top_k], start=1)
     ]
+    return Ordered(items, len(scores) - len(enough))
 
 
 def answer_of(
-    request: RankRequest, history: History, items: list[RankedItem], model: str, time_ms: int
+    request: RankRequest,
+    history: History,
+    ordered: Ordered,
+    model: str,
+    time_ms: int,
+    explanation: Explanation | None = None,
 ) -> RankAnswer:
-    """Say what the order is and what it was made from."""
+    """Say what the order is and what it was made from.
+
+    Args:
+        request: As it came.
+        history: The user's.
+        ordered: What is returned.
+        model: Fingerprint of the bundle that scored.
+        time_ms: Time that was ranked for.
+        explanation: Where it was asked for.
+    """
+    n_unseen = len(unseen(request, history))
     as_of = history.as_of_ms
     return RankAnswer(
         user_id=request.user_id,
-        items=items,
+        items=ordered.items,
         as_of=as_of,
         age_ms=None if as_of is None else time_ms - as_of,
         model=model,
         degraded=history.degraded,
         history=history.source,
         watermark=history.watermark,
+        n_left_out=len(request.candidates) - n_unseen + ordered.n_below,
+        explanation=explanation,
     )

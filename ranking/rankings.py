@@ -1,80 +1,55 @@
-"""One request from its bytes to the bytes of its answer, with the time of each stage."""
+"""One request from its bytes to its answer, with the time of each stage."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-
-import msgspec
-import numpy as np
 
 from interest_center import metrics
-from interest_center.core.errors import BadRequestError, NotReadyError
-from interest_center.core.layout import StateConfig
+from interest_center.core.errors import BadRequestError, OverloadedError
 from interest_center.core.messages import UserState
 from models.bundle import Bundle
-from ranking.history import History, HistoryReader, no_behaviors
-from ranking.messages import Candidate, RankAnswer, RankRequest, RequestEvent, decode_request
-from ranking.ranker import answer_of, order, rank_inputs, wanted_categories
+from ranking.messages import RankAnswer, RankRequest
+from ranking.scorer import Scorer, WorkDone
 from ranking.state_client import StateClient, StateMissingError
 
 #: Requests that are worked on or wait for it at once; about a second of work with 100 candidates.
 MAX_AT_ONCE = 200
-WARM_UP_ROUNDS = 20
-WARM_UP_TIME_MS = 1_000_000_000_000
-
-_ENCODER = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True)
-class WorkDone:
-    """An answer and what it cost.
-
-    Attributes:
-        answer: The answer.
-        began: When the scoring thread took it up, by ``time.perf_counter``.
-        score_seconds: Decoding of the records, layout, model.
-        order_seconds: Sorting.
-    """
-
-    answer: RankAnswer
-    began: float
-    score_seconds: float
-    order_seconds: float
-
-
-def warm_up_type(state: StateConfig) -> str:
-    """Return the event type that feeds most: the memory, if any does, and the ring if possible."""
-    return max(
-        state.event_types,
-        key=lambda name: (name in state.memory_types, name in state.behavior_types),
-    )
+#: Headers of a request that is a part of nothing.
+NO_TRACE: Mapping[str, str] = {}
 
 
 class Rankings:
-    """Answers ranking requests with one bundle.
+    """Answers ranking requests with some models.
 
     Models run in a thread of their own, one request at a time, so that the event loop goes on
     reading states for the next ones meanwhile. At most ``MAX_AT_ONCE`` requests are inside: to be
     refused at once is better than to wait for an answer that comes too late.
 
     Args:
-        bundle: What scores.
+        bundles: What scores, by the name that a request may ask for; the first one is taken where
+            none is asked for.
         states: Where the states are read.
         now_ms: The clock.
     """
 
-    def __init__(self, bundle: Bundle, states: StateClient, now_ms: Callable[[], int]) -> None:
-        self.bundle = bundle
+    def __init__(
+        self, bundles: Mapping[str, Bundle], states: StateClient, now_ms: Callable[[], int]
+    ) -> None:
+        self._scorers = {name: Scorer(bundle) for name, bundle in bundles.items()}
+        self.default = next(iter(bundles))
         self._states = states
         self._now_ms = now_ms
-        self._reader = HistoryReader(bundle.state, bundle.updater)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._n_inside = 0
-        metrics.RANK_MODEL.labels(
-            bundle.name, bundle.fingerprint, f"{bundle.memory_fingerprint:016x}"
-        ).set(1)
+        for bundle in bundles.values():
+            memory = f"{bundle.memory_fingerprint:016x}"
+            metrics.RANK_MODEL.labels(bundle.name, bundle.fingerprint, memory).set(1)
+
+    @property
+    def bundles(self) -> dict[str, Bundle]:
+        """What scores, by name."""
+        return {name: scorer.bundle for name, scorer in self._scorers.items()}
 
     @property
     def has_owners(self) -> bool:
@@ -85,23 +60,58 @@ class Rankings:
         """End the scoring thread when it is done with what it has."""
         self._threads.shutdown(wait=True)
 
-    async def rank(self, body: bytes) -> bytes:
+    def warm_up(self) -> None:
+        """Score made-up requests, so that the first real one finds everything compiled."""
+        for scorer in self._scorers.values():
+            scorer.warm_up()
+
+    async def rank_all(
+        self, requests: Sequence[RankRequest], trace: Mapping[str, str] = NO_TRACE
+    ) -> list[RankAnswer]:
+        """Answer several requests, each as if it had come alone.
+
+        Raises:
+            BadRequestError: One of them is wrong.
+            OverloadedError: There is no room for so many.
+        """
+        if self._n_inside + len(requests) > MAX_AT_ONCE:
+            metrics.RANK_REQUESTS.labels("rejected").inc(len(requests))
+            raise OverloadedError(f"{self._n_inside} rankings are waiting already")
+        answers = await asyncio.gather(
+            *(self.rank(lambda one=one: one, trace) for one in requests),  # type: ignore[misc]
+            return_exceptions=True,
+        )
+        for number, answer in enumerate(answers):
+            if isinstance(answer, BadRequestError):
+                place = f"requests[{number}].{answer.field}"
+                raise BadRequestError(answer.message, place) from answer
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    async def rank(
+        self, read: Callable[[], RankRequest], trace: Mapping[str, str] = NO_TRACE
+    ) -> RankAnswer:
         """Answer one request and count it.
+
+        Args:
+            read: Reads and checks the request.
+            trace: Headers that tell what the request is a part of, passed on.
 
         Raises:
             BadRequestError: The request is wrong.
-            NotReadyError: Too many others are being answered.
+            OverloadedError: Too many others are being answered.
         """
         if self._n_inside >= MAX_AT_ONCE:
             metrics.RANK_REQUESTS.labels("rejected").inc()
-            raise NotReadyError(f"{self._n_inside} rankings are waiting already")
+            raise OverloadedError(f"{self._n_inside} rankings are waiting already")
         result = "failed"
         started = time.perf_counter()
         self._n_inside += 1
         try:
-            answer = await self._rank(body)
+            answer = await self._rank(read, trace)
             result = "degraded" if answer.degraded else "ok"
-            return _ENCODER.encode(answer)
+            return answer
         except BadRequestError:
             result = "bad_request"
             raise
@@ -110,79 +120,47 @@ class Rankings:
             metrics.RANK_REQUESTS.labels(result).inc()
             metrics.RANK_SECONDS.labels("total").observe(time.perf_counter() - started)
 
-    async def _rank(self, body: bytes) -> RankAnswer:
+    async def _rank(self, read: Callable[[], RankRequest], trace: Mapping[str, str]) -> RankAnswer:
         times = [time.perf_counter()]
-        request = decode_request(body)
+        request = read()
+        scorer = self._scorer(request)
         # A wrong event type must be refused before the state decides whether events are needed.
-        self._reader.codes_of(request.events)
+        scorer.check(request)
         times.append(time.perf_counter())
-        state = await self._state(request)
+        state = await self._state(request, scorer, trace)
         times.append(time.perf_counter())
         time_ms = self._now_ms() if request.time_ms is None else request.time_ms
         loop = asyncio.get_running_loop()
-        done = await loop.run_in_executor(self._threads, self.work, request, state, time_ms)
-        self._observe(request, done, times)
+        done = await loop.run_in_executor(self._threads, scorer.work, request, state, time_ms)
+        _observe(request, done, times)
         return done.answer
 
-    async def _state(self, request: RankRequest) -> UserState | str:
+    def _scorer(self, request: RankRequest) -> Scorer:
+        scorer = self._scorers.get(request.model or self.default)
+        if scorer is None:
+            raise BadRequestError(f"not one of {', '.join(self._scorers)}", "model")
+        return scorer
+
+    async def _state(
+        self, request: RankRequest, scorer: Scorer, trace: Mapping[str, str]
+    ) -> UserState | str:
         """Return the state of a request's user, or the reason why there is none."""
-        categories = wanted_categories(request, self.bundle.ranker)
+        categories = scorer.wanted_categories(request)
         try:
-            return await self._states.read(request.user_id, categories)
+            return await self._states.read(request.user_id, categories, trace)
         except StateMissingError as error:
             return error.reason
 
-    def work(self, request: RankRequest, state: UserState | str, time_ms: int) -> WorkDone:
-        """Do everything that needs the processor: decode, score, order.
 
-        Args:
-            request: The request.
-            state: State of its user, or the reason why there is none.
-            time_ms: Time to rank for.
-        """
-        began = time.perf_counter()
-        if isinstance(state, str):
-            history = self._reader.missing(state)
-        else:
-            history = self._reader.read(state)
-        history = self._reader.complete(history, request.events)
-        inputs = rank_inputs(request, history, time_ms)
-        probabilities = self.bundle.ranker.score(inputs)
-        scored = time.perf_counter()
-        items = order(request.candidates, probabilities, request.top_k)
-        answer = answer_of(request, history, items, self.bundle.fingerprint, time_ms)
-        return WorkDone(answer, began, scored - began, time.perf_counter() - scored)
-
-    def _observe(self, request: RankRequest, done: WorkDone, times: list[float]) -> None:
-        seconds = metrics.RANK_SECONDS
-        seconds.labels("parse").observe(times[1] - times[0])
-        seconds.labels("state").observe(times[2] - times[1])
-        seconds.labels("queue").observe(done.began - times[2])
-        seconds.labels("score").observe(done.score_seconds)
-        seconds.labels("order").observe(done.order_seconds)
-        metrics.RANK_CANDIDATES.observe(len(request.candidates))
-        if done.answer.degraded:
-            metrics.RANK_FALLBACKS.labels(done.answer.degraded).inc()
-        if done.answer.age_ms is not None:
-            metrics.RANK_STATE_AGE_SECONDS.observe(max(done.answer.age_ms, 0) / 1000)
-
-    def warm_up(self) -> None:
-        """Score made-up requests, so that the first real one finds everything compiled."""
-        event_type = warm_up_type(self.bundle.state)
-        unknown = History(no_behaviors())
-        known = self.bundle.vocabulary.items
-        for n_candidates, n_events in ((1, 0), (100, 100), (1000, 100)):
-            request = RankRequest(
-                user_id="warm-up",
-                candidates=[Candidate(str(item)) for item in range(1, n_candidates + 1)],
-                events=[
-                    RequestEvent(str(item), WARM_UP_TIME_MS + item, event_type=event_type)
-                    for item in range(1, n_events + 1)
-                ],
-            )
-            for _ in range(WARM_UP_ROUNDS if n_candidates <= 100 else 1):
-                history = self._reader.complete(unknown, request.events)
-                inputs = rank_inputs(request, history, WARM_UP_TIME_MS)
-                # Items that the model does not know are all the same to it, and scored once.
-                inputs = replace(inputs, candidate_items=np.resize(known, n_candidates))
-                order(request.candidates, self.bundle.ranker.score(inputs), None)
+def _observe(request: RankRequest, done: WorkDone, times: list[float]) -> None:
+    seconds = metrics.RANK_SECONDS
+    seconds.labels("parse").observe(times[1] - times[0])
+    seconds.labels("state").observe(times[2] - times[1])
+    seconds.labels("queue").observe(done.began - times[2])
+    seconds.labels("score").observe(done.score_seconds)
+    seconds.labels("order").observe(done.order_seconds)
+    metrics.RANK_CANDIDATES.observe(len(request.candidates))
+    if done.answer.degraded:
+        metrics.RANK_FALLBACKS.labels(done.answer.degraded).inc()
+    if done.answer.age_ms is not None:
+        metrics.RANK_STATE_AGE_SECONDS.observe(max(done.answer.age_ms, 0) / 1000)

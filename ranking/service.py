@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,8 @@ from ranking.state_client import StateClient
 
 log = structlog.get_logger(__name__)
 
+#: Name of the model of ``--bundle``.
+DEFAULT_MODEL = "default"
 GRACEFUL_SECONDS = 5
 BACKLOG = 1024
 
@@ -72,12 +74,16 @@ def worker_urls(settings: Settings) -> list[str]:
     return urls
 
 
-def bundle_of(settings: Settings) -> Bundle:
-    """Load the bundle.
+def bundles_of(settings: Settings, more: Sequence[str]) -> dict[str, Bundle]:
+    """Load the bundles, by the name that a request may ask for; the first one is the default.
+
+    Args:
+        settings: Name the default one.
+        more: Others, each as ``NAME=DIRECTORY``.
 
     Raises:
-        ConfigurationError: None is named.
-        BundleError: It is missing or damaged.
+        ConfigurationError: None is named, or a name is given twice or without a directory.
+        BundleError: One is missing or damaged.
     """
     if settings.bundle is None:
         raise ConfigurationError(
@@ -85,7 +91,17 @@ def bundle_of(settings: Settings) -> Bundle:
             hint="make one with `uic train --events FILE --samples FILE --out DIR`, "
             "then `uic ranker --bundle DIR` or UIC_BUNDLE=DIR",
         )
-    return load_bundle(settings.bundle)
+    found = {DEFAULT_MODEL: load_bundle(settings.bundle)}
+    for one in more:
+        name, _, directory = one.partition("=")
+        if not name or not directory or name in found:
+            raise ConfigurationError(
+                f"not a model of its own: {one}",
+                hint="for example --model new=bundles/new; the names must differ, and the one of "
+                f"--bundle is `{DEFAULT_MODEL}`",
+            )
+        found[name] = load_bundle(Path(directory))
+    return found
 
 
 @contextmanager
@@ -137,19 +153,18 @@ def listen(listener: socket.socket) -> None:
         listener.listen(BACKLOG)
 
 
-async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> None:
+async def serve(bundles: Mapping[str, Bundle], settings: Settings, listener: socket.socket) -> None:
     """Answer until told to end.
 
     Args:
-        bundle: What scores.
+        bundles: What scores, by name.
         settings: Where the states are, and how long to wait for them.
         listener: Port, opened when the model is warm.
     """
-    states = StateClient(
-        worker_urls(settings), settings.rank_deadline_ms / 1000, bundle.memory_fingerprint != 0
-    )
-    async with states:
-        rankings = Rankings(bundle, states, lambda: time.time_ns() // 1_000_000)
+    memory = any(bundle.memory_fingerprint for bundle in bundles.values())
+    deadline = settings.rank_deadline_ms / 1000
+    async with StateClient(worker_urls(settings), deadline, memory) as states:
+        rankings = Rankings(bundles, states, lambda: time.time_ns() // 1_000_000)
         rankings.warm_up()
         # What lives now lives for ever: no request shall pay for looking at it again.
         gc.collect()
@@ -165,7 +180,8 @@ async def serve(bundle: Bundle, settings: Settings, listener: socket.socket) -> 
         )
         listen(listener)
         host, port = listener.getsockname()[:2]
-        log.info("listening", url=f"http://{host}:{port}", model=bundle.name)
+        models = {name: bundle.name for name, bundle in bundles.items()}
+        log.info("listening", url=f"http://{host}:{port}", models=models)
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -187,6 +203,13 @@ Example:
     type=click.Path(path_type=Path),
     help="Directory of the model bundle, from `uic train`. [UIC_BUNDLE]",
 )
+@click.option(
+    "--model",
+    "more",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="One more bundle, for requests that ask for it by `model`; may be repeated.",
+)
 @click.option("--host", help="Address to listen on. [UIC_RANKER_HOST, 127.0.0.1]")
 @click.option("--port", type=int, help="Port, 0 for any free one. [UIC_RANKER_PORT, 8090]")
 @click.option(
@@ -202,6 +225,7 @@ Example:
 )
 def ranker(
     bundle: Path | None,
+    more: tuple[str, ...],
     host: str | None,
     port: int | None,
     worker_urls: str | None,
@@ -228,7 +252,7 @@ def ranker(
         worker_urls=worker_urls,
         rank_deadline_ms=deadline_ms,
     )
-    loaded = bundle_of(settings)
+    loaded = bundles_of(settings, more)
     # One request has one core: more threads only make the others wait.
     torch.set_num_threads(1)
     with bind(settings.ranker_host, settings.ranker_port) as listener:

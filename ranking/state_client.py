@@ -1,7 +1,8 @@
 """Reads states from the workers that own them, within a deadline."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import aiohttp
@@ -45,6 +46,15 @@ class _RefusedError(InterestCenterError):
     """The worker answers, but not with a state."""
 
 
+@dataclass(frozen=True)
+class _Question:
+    """Whose state is wanted, and what of it."""
+
+    user_id: str
+    categories: Sequence[int]
+    trace: Mapping[str, str]
+
+
 class StateClient:
     """Reads one user's records from the owner, over connections that stay open.
 
@@ -85,29 +95,35 @@ class StateClient:
         """Whether a worker has ever said who owns what."""
         return self.owners.map is not None
 
-    async def read(self, user_id: str, categories: Sequence[int] = ()) -> UserState:
+    async def read(
+        self,
+        user_id: str,
+        categories: Sequence[int] = (),
+        trace: Mapping[str, str] | None = None,
+    ) -> UserState:
         """Return the state of a user; of an unknown one it is empty.
 
         Args:
             user_id: As in the events.
             categories: Ids of the categories whose sub-sequences are wanted.
+            trace: Headers that tell what the read is a part of, passed on to the worker.
 
         Raises:
             StateMissingError: There is no answer within the deadline, or nobody can give one.
         """
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._read(user_id, categories)
+                return await self._read(_Question(user_id, categories, trace or {}))
         except TimeoutError as error:
             # A worker that is late may be one that is gone; the next requests should know.
             self.owners.refresh_soon()
             raise StateMissingError("no state within the deadline", STATE_TIMEOUT) from error
 
-    async def _read(self, user_id: str, categories: Sequence[int]) -> UserState:
-        url = self.owners.owner_of(user_id)
+    async def _read(self, question: _Question) -> UserState:
+        url = self.owners.owner_of(question.user_id)
         if url is not None:
             try:
-                return await self._ask(url, user_id, categories)
+                return await self._ask(url, question)
             except _RefusedError:
                 moved_from = url
             except NO_ANSWER:
@@ -116,21 +132,22 @@ class StateClient:
         else:
             moved_from = None
         await self.owners.refresh()
-        url = self.owners.owner_of(user_id)
+        url = self.owners.owner_of(question.user_id)
         if url is None or url == moved_from:
             raise StateMissingError("the owner cannot answer", STATE_UNAVAILABLE)
         try:
-            return await self._ask(url, user_id, categories)
+            return await self._ask(url, question)
         except (_RefusedError, *NO_ANSWER) as error:
             raise StateMissingError(f"{url} does not answer: {error}", STATE_UNAVAILABLE) from error
 
-    async def _ask(self, url: str, user_id: str, categories: Sequence[int]) -> UserState:
-        body = _ENCODER.encode(StatesRequest([user_id], list(categories), self._memory))
-        async with self._session.post(url + PATH, data=body) as response:
+    async def _ask(self, url: str, question: _Question) -> UserState:
+        asked = StatesRequest([question.user_id], list(question.categories), self._memory)
+        body, trace = _ENCODER.encode(asked), question.trace
+        async with self._session.post(url + PATH, data=body, headers=trace) as response:
             content = await response.read()
             if response.status != 200:
                 raise _RefusedError(f"{url} answered {response.status}")
         states = _DECODER.decode(content).states
-        if len(states) != 1 or states[0].user_id != user_id:
+        if len(states) != 1 or states[0].user_id != question.user_id:
             raise _RefusedError(f"{url} answered for another user")
         return states[0]

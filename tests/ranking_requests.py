@@ -2,7 +2,8 @@
 
 import json
 
-from ranking.messages import MAX_BODY_BYTES, MAX_CANDIDATES
+from ranking.messages import MAX_CANDIDATES
+from ranking.request_reading import MAX_BODY_BYTES
 
 TIME_MS = 1_764_000_000_000
 

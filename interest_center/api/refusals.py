@@ -6,10 +6,14 @@ import msgspec
 import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.status_codes import HTTP_400_BAD_REQUEST, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.status_codes import (
+    HTTP_400_BAD_REQUEST,
+    HTTP_429_TOO_MANY_REQUESTS,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 from litestar.types import ExceptionHandlersMap
 
-from interest_center.core.errors import BadRequestError, NotReadyError
+from interest_center.core.errors import BadRequestError, NotReadyError, OverloadedError
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +54,9 @@ def on_bad_request(_: Request[Any, Any, Any], error: BadRequestError) -> Respons
 
 def on_not_ready(_: Request[Any, Any, Any], error: NotReadyError) -> Response[ErrorAnswer]:
     """Say when to ask again."""
+    overloaded = isinstance(error, OverloadedError)
     return error_answer(
-        HTTP_503_SERVICE_UNAVAILABLE,
+        HTTP_429_TOO_MANY_REQUESTS if overloaded else HTTP_503_SERVICE_UNAVAILABLE,
         ErrorAnswer(error.message, retry_after_seconds=error.retry_after_seconds),
     )
 

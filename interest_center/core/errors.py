@@ -81,6 +81,10 @@ class NotReadyError(InterestCenterError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class OverloadedError(NotReadyError):
+    """More is asked at once than is answered in good time; ask again later."""
+
+
 class BadRequestError(InterestCenterError):
     """A request has a wrong field.
 

@@ -35,6 +35,11 @@ def is_hashed(identifier: int) -> bool:
     return identifier >= TOP_BIT
 
 
+def shown_id(identifier: int) -> str:
+    """Return an id for people who have no dictionary: the number, or ``#`` and 16 hex digits."""
+    return f"#{identifier:016x}" if is_hashed(identifier) else str(identifier)
+
+
 def murmur2(data: bytes) -> int:
     """Hash a record key as Kafka's Java client does (MurmurHash2, seed 0x9747b28c).
 

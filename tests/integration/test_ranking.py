@@ -89,14 +89,17 @@ class Ranker:
 
 @asynccontextmanager
 async def running(
-    bundle: Bundle, worker_urls: list[str], deadline_seconds: float = DEADLINE_SECONDS
+    bundle: Bundle,
+    worker_urls: list[str],
+    deadline_seconds: float = DEADLINE_SECONDS,
+    **more: Bundle,
 ) -> AsyncIterator[Ranker]:
     """Run a ranking worker in this event loop."""
     async with (
         StateClient(worker_urls, deadline_seconds, bundle.memory_fingerprint != 0) as states,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
-        rankings = Rankings(bundle, states, lambda: TIME_MS)
+        rankings = Rankings({"default": bundle, **more}, states, lambda: TIME_MS)
         async with serving(create_app(rankings)) as url:
             yield Ranker(url, session)
         rankings.close()
@@ -225,8 +228,8 @@ async def test_too_many_at_once_are_refused_at_once_and_the_queue_is_measured(
             counted = await ranker.count("uic_rank_requests_total", result="rejected")
             waited = await ranker.count("uic_rank_seconds_sum", stage="queue")
             answers = await asyncio.gather(*(ranker.post(body) for _ in range(MAX_AT_ONCE + 3)))
-            assert sorted(status for status, _ in answers) == [200] * MAX_AT_ONCE + [503] * 3
-            refused = next(answer for status, answer in answers if status == 503)
+            assert sorted(status for status, _ in answers) == [200] * MAX_AT_ONCE + [429] * 3
+            refused = next(answer for status, answer in answers if status == 429)
             assert refused["retry_after_seconds"] > 0
             assert f"{MAX_AT_ONCE} rankings" in refused["error"]
             now = await ranker.count("uic_rank_requests_total", result="rejected")
@@ -322,7 +325,7 @@ async def test_the_openapi_page_describes_the_request(bundle: Bundle) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["RankRequest"]["required"] == ["user_id", "candidates"]
     assert {"Candidate", "Trigger", "RequestEvent", "RankAnswer", "RankedItem"} <= set(schemas)
-    assert set(operation["responses"]) == {"200", "400", "408", "413", "415", "503"}
+    assert set(operation["responses"]) == {"200", "400", "408", "413", "415", "429"}
 
 
 def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -4,7 +4,8 @@ import pytest
 from ranking_requests import MALFORMED, TIME_MS, event_with, request_with
 
 from interest_center.core.errors import BadRequestError
-from ranking.messages import MAX_SEARCHED_BYTES, RankRequest, Trigger, decode_request
+from ranking.messages import RankRequest, Trigger
+from ranking.request_reading import MAX_SEARCHED_BYTES, decode_request
 
 
 @pytest.mark.parametrize(("body", "field"), MALFORMED.values(), ids=MALFORMED)

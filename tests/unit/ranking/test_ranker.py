@@ -10,15 +10,17 @@ from interest_center.core.ids import encode_id
 from models.bundle import Bundle
 from ranking.history import HistoryReader
 from ranking.messages import Candidate, RankRequest, Trigger
-from ranking.ranker import answer_of, order, rank_inputs
+from ranking.ranker import Ordered, answer_of, order, rank_inputs, unseen
 
 TIME_MS = 1_764_000_000_000
+NOTHING = Ordered([], 0)
 
 
 def scored(probabilities: dict[str, float], top_k: int | None = None) -> list[str]:
     """Return the order of items without bids."""
     candidates = [Candidate(item_id) for item_id in probabilities]
-    return [item.item_id for item in order(candidates, np.array([*probabilities.values()]), top_k)]
+    ordered = order(candidates, np.array([*probabilities.values()]), top_k)
+    return [item.item_id for item in ordered.items]
 
 
 def test_the_best_comes_first() -> None:
@@ -42,12 +44,30 @@ def test_top_k_is_the_head_of_the_whole_order() -> None:
 
 def test_bids_order_by_expected_revenue() -> None:
     candidates = [Candidate("a", bid=1.0), Candidate("b", bid=10.0), Candidate("c", bid=0)]
-    items = order(candidates, np.array([0.5, 0.1, 0.9]), None)
+    items = order(candidates, np.array([0.5, 0.1, 0.9]), None).items
     assert [item.item_id for item in items] == ["b", "a", "c"]
     assert [item.rank for item in items] == [1, 2, 3]
     assert items[0].score == pytest.approx(1.0)
     assert items[0].probability == pytest.approx(0.1)
     assert items[2].score == 0
+
+
+def test_what_is_below_the_reserve_is_left_out_and_counted() -> None:
+    candidates = [Candidate("a", bid=1.0), Candidate("b", bid=10.0), Candidate("c", bid=2.0)]
+    ordered = order(candidates, np.array([0.5, 0.1, 0.2]), 1, reserve=0.5)
+    assert [item.item_id for item in ordered.items] == ["b"]
+    assert ordered.n_below == 1
+
+
+def test_what_was_seen_lately_is_left_out_when_asked_for(bundle: Bundle) -> None:
+    reader = HistoryReader(bundle.state, bundle.updater)
+    history = reader.read(make_user_state("u1", Known([Did("5", "7", 2), Did("x", None)])))
+    request = RankRequest("u1", [Candidate("5"), Candidate("6"), Candidate("x")])
+    assert unseen(request, history) == request.candidates
+    asked = replace(request, exclude_seen=True)
+    assert [one.item_id for one in unseen(asked, history)] == ["6"]
+    answer = answer_of(asked, history, NOTHING, "m", TIME_MS)
+    assert answer.n_left_out == 2
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -84,19 +104,19 @@ def test_unknown_items_of_one_category_are_ordered_by_their_ids(bundle: Bundle, 
     )
     request = RankRequest("u1", [Candidate(item, "7") for item in items])
     probabilities = bundle.ranker.score(rank_inputs(request, history, TIME_MS))
-    ordered = [item.item_id for item in order(request.candidates, probabilities, None)]
+    ordered = [item.item_id for item in order(request.candidates, probabilities, None).items]
     assert ordered == sorted(items)
     bids = [replace(candidate, bid=0.3) for candidate in request.candidates]
-    assert [item.item_id for item in order(bids, probabilities, None)] == sorted(items)
+    assert [item.item_id for item in order(bids, probabilities, None).items] == sorted(items)
 
 
 def test_an_answer_says_how_old_its_state_is(bundle: Bundle) -> None:
     reader = HistoryReader(bundle.state, None)
     request = RankRequest("u1", [Candidate("1")])
     known = reader.read(make_user_state("u1", Known([Did("5", event_time_ms=TIME_MS)])))
-    answer = answer_of(request, known, [], bundle.fingerprint, TIME_MS + 250)
+    answer = answer_of(request, known, NOTHING, bundle.fingerprint, TIME_MS + 250)
     assert (answer.as_of, answer.age_ms, answer.watermark) == (TIME_MS, 250, 7)
     assert answer.model == bundle.fingerprint
-    missing = answer_of(request, reader.missing("state_timeout"), [], "m", TIME_MS)
+    missing = answer_of(request, reader.missing("state_timeout"), NOTHING, "m", TIME_MS)
     assert (missing.as_of, missing.age_ms, missing.watermark) == (None, None, None)
     assert missing.degraded == "state_timeout"

@@ -14,7 +14,8 @@ from models.inputs import RankInputs
 from models.mimn_updater import MimnUpdater
 from models.ranker import Ranker
 from models.vocabulary import Vocabulary
-from ranking.rankings import Rankings, warm_up_type
+from ranking.rankings import Rankings
+from ranking.scorer import warm_up_type
 from ranking.state_client import StateClient
 
 TYPES = ("view", "click", "cart")
@@ -61,7 +62,7 @@ def test_a_ranker_warms_up_scan_and_tiles(tmp_path: Path, ring: tuple[str, ...])
     assert isinstance(bundle.updater, MimnUpdater)
     bundle.updater.__class__ = Watched
     ranker = WatchedRanker(bundle.ranker.model, bundle.vocabulary)
-    rankings = Rankings(replace(bundle, ranker=ranker), StateClient([], 1.0), lambda: 0)
+    rankings = Rankings({"m": replace(bundle, ranker=ranker)}, StateClient([], 1.0), lambda: 0)
     rankings.warm_up()
     rankings.close()
     assert max(walked) == 100

@@ -53,6 +53,6 @@ async def test_the_port_is_closed_while_the_model_warms_up(
 
         monkeypatch.setattr(Rankings, "warm_up", warm_up)
         with pytest.raises(WarmedUpError):
-            await serve(bundle, load_settings(worker_urls="http://127.0.0.1:1"), listener)
+            await serve({"m": bundle}, load_settings(worker_urls="http://127.0.0.1:1"), listener)
     assert found == [False]
     gc.unfreeze()

@@ -1,0 +1,135 @@
+"""One model behind the ranking worker: what it reads of a user, and its answer to a request."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from msgspec.structs import replace as changed
+
+from interest_center.core.layout import StateConfig
+from interest_center.core.messages import UserState
+from models.bundle import Bundle
+from models.inputs import RankInputs
+from ranking.explaining import explanation_of
+from ranking.history import History, HistoryReader, no_behaviors
+from ranking.messages import (
+    Candidate,
+    Explanation,
+    RankAnswer,
+    RankedItem,
+    RankRequest,
+    RequestEvent,
+)
+from ranking.ranker import answer_of, order, rank_inputs, unseen, wanted_categories
+
+WARM_UP_ROUNDS = 20
+WARM_UP_TIME_MS = 1_000_000_000_000
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """An answer and what it cost.
+
+    Attributes:
+        answer: The answer.
+        began: When the scoring thread took it up, by ``time.perf_counter``.
+        score_seconds: Decoding of the records, layout, model.
+        order_seconds: Sorting, and the explanation.
+    """
+
+    answer: RankAnswer
+    began: float
+    score_seconds: float
+    order_seconds: float
+
+
+class Scorer:
+    """A bundle that answers requests, one at a time; pure but for the clock of its report.
+
+    Args:
+        bundle: What scores.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._reader = HistoryReader(bundle.state, bundle.updater)
+
+    def check(self, request: RankRequest) -> None:
+        """Refuse what this bundle does not know.
+
+        Raises:
+            BadRequestError: An event type is not one of the bundle's.
+        """
+        self._reader.codes_of(request.events)
+
+    def wanted_categories(self, request: RankRequest) -> list[int]:
+        """Return the categories whose sub-sequences it reads of a request's user."""
+        return wanted_categories(request, self.bundle.ranker)
+
+    def work(self, request: RankRequest, state: UserState | str, time_ms: int) -> WorkDone:
+        """Do everything that needs the processor: decode, score, order.
+
+        Args:
+            request: The request.
+            state: State of its user, or the reason why there is none.
+            time_ms: Time to rank for.
+        """
+        began = time.perf_counter()
+        if isinstance(state, str):
+            history = self._reader.missing(state)
+        else:
+            history = self._reader.read(state)
+        history = self._reader.complete(history, request.events)
+        scored_request = changed(request, candidates=unseen(request, history))
+        inputs = rank_inputs(scored_request, history, time_ms)
+        probabilities = self.bundle.ranker.score(inputs)
+        scored = time.perf_counter()
+        ordered = order(scored_request.candidates, probabilities, request.top_k, request.reserve)
+        explanation = None
+        if request.explain:
+            explanation = self._explain(scored_request.candidates, inputs, ordered.items)
+        answer = answer_of(request, history, ordered, self.bundle.fingerprint, time_ms, explanation)
+        return WorkDone(answer, began, scored - began, time.perf_counter() - scored)
+
+    def _explain(
+        self, candidates: list[Candidate], inputs: RankInputs, items: list[RankedItem]
+    ) -> Explanation:
+        """Explain what is returned."""
+        place = {candidate.item_id: at for at, candidate in enumerate(candidates)}
+        chosen = np.array([place[item.item_id] for item in items], np.int64)
+        own = replace(
+            inputs,
+            candidate_items=inputs.candidate_items[chosen],
+            candidate_categories=inputs.candidate_categories[chosen],
+        )
+        names = [item.item_id for item in items]
+        return explanation_of(self.bundle.ranker, own, names, self.bundle.state.event_types)
+
+    def warm_up(self) -> None:
+        """Score made-up requests, so that the first real one finds everything compiled."""
+        event_type = warm_up_type(self.bundle.state)
+        unknown = History(no_behaviors())
+        known = self.bundle.vocabulary.items
+        for n_candidates, n_events in ((1, 0), (100, 100), (1000, 100)):
+            request = RankRequest(
+                user_id="warm-up",
+                candidates=[Candidate(str(item)) for item in range(1, n_candidates + 1)],
+                events=[
+                    RequestEvent(str(item), WARM_UP_TIME_MS + item, event_type=event_type)
+                    for item in range(1, n_events + 1)
+                ],
+            )
+            for _ in range(WARM_UP_ROUNDS if n_candidates <= 100 else 1):
+                history = self._reader.complete(unknown, request.events)
+                inputs = rank_inputs(request, history, WARM_UP_TIME_MS)
+                # Items that the model does not know are all the same to it, and scored once.
+                inputs = replace(inputs, candidate_items=np.resize(known, n_candidates))
+                order(request.candidates, self.bundle.ranker.score(inputs), None)
+
+
+def warm_up_type(state: StateConfig) -> str:
+    """Return the event type that feeds most: the memory, if any does, and the ring if possible."""
+    return max(
+        state.event_types,
+        key=lambda name: (name in state.memory_types, name in state.behavior_types),
+    )
