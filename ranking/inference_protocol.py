@@ -13,6 +13,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 from msgspec import Meta
 
 from interest_center.core.errors import BadRequestError, NotReadyError
@@ -180,7 +181,7 @@ def _paths(path: str) -> list[str]:
 
 @get(_paths(""))
 async def model_metadata(
-    request: AnyRequest, name: str, version: str | None = None
+    request: AnyRequest, name: FromPath[str], version: FromPath[str | None] = None
 ) -> ModelMetadata:
     """Say what a model takes and gives."""
     bundle = _bundle(request, name, version)
@@ -197,7 +198,9 @@ async def model_metadata(
 
 
 @get(_paths("/ready"))
-async def model_ready(request: AnyRequest, name: str, version: str | None = None) -> ModelReady:
+async def model_ready(
+    request: AnyRequest, name: FromPath[str], version: FromPath[str | None] = None
+) -> ModelReady:
     """Tell that a model is loaded and warm, which it is as long as this server answers."""
     _bundle(request, name, version)
     return ModelReady(name)
@@ -212,7 +215,9 @@ async def model_ready(request: AnyRequest, name: str, version: str | None = None
         **REFUSALS,
     },
 )
-async def infer(request: AnyRequest, name: str, version: str | None = None) -> Response[bytes]:
+async def infer(
+    request: AnyRequest, name: FromPath[str], version: FromPath[str | None] = None
+) -> Response[bytes]:
     """Score the candidates of a request given as columns."""
     bundle = _bundle(request, name, version)
     rankings: Rankings = request.app.state.rankings

@@ -8,6 +8,7 @@ import pytest
 from worker_process import Sender, WorkerProcess
 
 from interest_center.settings import Settings, load_settings
+from models.bundle import Bundle, load_bundle, untrained_bundle
 from streams.ports import choose_ports
 from streams.topics import create_topics
 
@@ -51,3 +52,22 @@ def start(worker_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., W
 @pytest.fixture
 def sender(worker_settings: Settings) -> Sender:
     return Sender(worker_settings)
+
+
+@pytest.fixture(scope="session")
+def bundle_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bundle")
+    untrained_bundle(directory, seed=1)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_directory: Path) -> Bundle:
+    return load_bundle(bundle_directory)
+
+
+@pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    directory = tmp_path_factory.mktemp("other")
+    untrained_bundle(directory, seed=2)
+    return load_bundle(directory)

@@ -1,7 +1,6 @@
 """The ranking worker over HTTP, with the HTTP of interest workers and their engine behind it."""
 
 import asyncio
-import io
 import json
 import os
 import signal
@@ -9,123 +8,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
-from interest_nodes import Cluster, serving, worker_node
-from prometheus_client.parser import text_string_to_metric_families
+from interest_nodes import Cluster, worker_node
 from ranking_requests import MALFORMED
+from ranking_worker import CANDIDATES, TIME_MS, RankingWorker, brought, history, running, scores
 
 from interest_center.core.ids import encode_id
-from models.bundle import Bundle, load_bundle, untrained_bundle
+from models.bundle import Bundle
 from models.inputs import RankInputs
-from ranking.app import create_app
-from ranking.rankings import MAX_AT_ONCE, Rankings
-from ranking.state_client import StateClient
+from ranking.rankings import MAX_AT_ONCE
 from streams.ports import HOST, choose_ports
-
-TIME_MS = 1_764_000_000_000
-DEADLINE_SECONDS = 5.0
-CANDIDATES = [{"item_id": str(item)} for item in range(1, 41)]
-
-
-@pytest.fixture(scope="module")
-def bundle_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("bundle")
-    untrained_bundle(directory, seed=1)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def bundle(bundle_directory: Path) -> Bundle:
-    return load_bundle(bundle_directory)
-
-
-@pytest.fixture(scope="module")
-def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    directory = tmp_path_factory.mktemp("other")
-    untrained_bundle(directory, seed=2)
-    return load_bundle(directory)
-
-
-@dataclass
-class Ranker:
-    """A running ranking worker, asked over HTTP."""
-
-    url: str
-    session: aiohttp.ClientSession
-
-    async def post(self, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
-        sent = {"content-type": "application/json"} | headers
-        async with self.session.post(
-            f"{self.url}/v1/rank", data=io.BytesIO(body), headers=sent
-        ) as response:
-            return response.status, await response.json()
-
-    async def rank(self, user_id: str, **fields: Any) -> dict[str, Any]:
-        request = {"user_id": user_id, "candidates": CANDIDATES, "time_ms": TIME_MS} | fields
-        status, answer = await self.post(json.dumps(request).encode())
-        assert status == 200, answer
-        return answer
-
-    async def get(self, path: str) -> tuple[int, str]:
-        async with self.session.get(self.url + path) as response:
-            return response.status, await response.text()
-
-    async def count(self, sample_name: str, **labels: str) -> float:
-        _, text = await self.get("/metrics")
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == sample_name and labels.items() <= sample.labels.items():
-                    return sample.value
-        return 0.0
-
-
-@asynccontextmanager
-async def running(
-    bundle: Bundle,
-    worker_urls: list[str],
-    deadline_seconds: float = DEADLINE_SECONDS,
-    **more: Bundle,
-) -> AsyncIterator[Ranker]:
-    """Run a ranking worker in this event loop."""
-    async with (
-        StateClient(worker_urls, deadline_seconds, bundle.memory_fingerprint != 0) as states,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-    ):
-        rankings = Rankings({"default": bundle, **more}, states, lambda: TIME_MS)
-        async with serving(create_app(rankings)) as url:
-            yield Ranker(url, session)
-        rankings.close()
-
-
-def history(user_id: str, n: int) -> list[dict[str, Any]]:
-    """Return clicks of a user, one a minute, the last at ``TIME_MS - 60_000``."""
-    return [
-        {
-            "user_id": user_id,
-            "item_id": str(i % 90 + 1) if i % 7 else f"item-{i}",
-            "category_id": str(i % 9 + 1),
-            "event_type": "click",
-            "event_time_ms": TIME_MS - (n - i) * 60_000,
-        }
-        for i in range(n)
-    ]
-
-
-def brought(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return events as a request brings them."""
-    return [{k: v for k, v in event.items() if k != "user_id"} for event in events]
-
-
-def scores(answer: dict[str, Any]) -> dict[str, float]:
-    return {item["item_id"]: item["score"] for item in answer["items"]}
 
 
 async def test_a_ranking_is_made_from_the_live_state(bundle: Bundle) -> None:
@@ -348,7 +244,7 @@ async def test_the_process_ranks_and_ends_cleanly(bundle_directory: Path, bundle
             "ranker", "--bundle", str(bundle_directory), "--port", str(port),
             "--worker-urls", node.url, "--deadline-ms", "2000",
         )  # fmt: skip
-        ranker = Ranker(f"http://127.0.0.1:{port}", session)
+        ranker = RankingWorker(f"http://127.0.0.1:{port}", session)
         try:
             deadline = time.monotonic() + 120
             while not await is_ready(ranker):
@@ -364,7 +260,7 @@ async def test_the_process_ranks_and_ends_cleanly(bundle_directory: Path, bundle
     assert "Traceback" not in output
 
 
-async def is_ready(ranker: Ranker) -> bool:
+async def is_ready(ranker: RankingWorker) -> bool:
     try:
         return (await ranker.get("/health/ready"))[0] == 200
     except aiohttp.ClientConnectionError:
