@@ -227,6 +227,12 @@ RANK_STATE_AGE_SECONDS = Histogram(
     buckets=_SLOW,
     registry=RANKER,
 )
+RANK_KAFKA = Counter(
+    "uic_rank_kafka",
+    "Requests of the topic by result: answered, dead_lettered; each in a committed transaction",
+    ["result"],
+    registry=RANKER,
+)
 RANK_MODEL = Gauge(
     "uic_rank_model_info",
     "1; the bundle that scores",

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     replication_factor: int = Field(1, ge=1, le=9)
     retention_ms: int = Field(-1, ge=-1, description="of the events topic; -1: for ever")
 
+    rank_requests_topic: str = "uic-rank-requests"
+    rankings_topic: str = "uic-rankings"
+    rank_dead_letters_topic: str = "uic-rank-dead-letters"
+    rank_group: str = Field("uic-ranking-worker", description="consumer group of ranking workers")
+
     group: str = Field("uic-interest-worker", description="consumer group of the interest workers")
     instance_id: str = Field("", description="static member id of a worker; empty: none")
     state_dir: Path | None = Field(None, description="states of this worker; default HOME/state")

@@ -1,14 +1,16 @@
 """``uic ranker``: the composition root of the ranking worker."""
 
+import asyncio
 import gc
 import logging
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 import structlog
@@ -20,6 +22,7 @@ from interest_center.core.errors import ConfigurationError
 from interest_center.settings import Settings, load_settings
 from models.bundle import Bundle, load_bundle
 from ranking.app import create_app
+from ranking.kafka_path import KafkaPath
 from ranking.rankings import Rankings
 from ranking.state_client import StateClient
 
@@ -153,13 +156,19 @@ def listen(listener: socket.socket) -> None:
         listener.listen(BACKLOG)
 
 
-async def serve(bundles: Mapping[str, Bundle], settings: Settings, listener: socket.socket) -> None:
+async def serve(
+    bundles: Mapping[str, Bundle],
+    settings: Settings,
+    listener: socket.socket,
+    from_kafka: bool = False,
+) -> None:
     """Answer until told to end.
 
     Args:
         bundles: What scores, by name.
         settings: Where the states are, and how long to wait for them.
         listener: Port, opened when the model is warm.
+        from_kafka: Whether requests of the topic are answered too.
     """
     memory = any(bundle.memory_fingerprint for bundle in bundles.values())
     deadline = settings.rank_deadline_ms / 1000
@@ -180,13 +189,35 @@ async def serve(bundles: Mapping[str, Bundle], settings: Settings, listener: soc
         )
         listen(listener)
         host, port = listener.getsockname()[:2]
+        kafka = KafkaPath(settings, rankings) if from_kafka else None
+        if kafka is not None:
+            await kafka.start()
         models = {name: bundle.name for name, bundle in bundles.items()}
         log.info("listening", url=f"http://{host}:{port}", models=models)
         try:
-            await server.serve(sockets=[listener])
+            await _until_told(server, listener, kafka)
         finally:
+            if kafka is not None:
+                await kafka.stop()
             rankings.close()
     log.info("stopped")
+
+
+async def _until_told(
+    server: uvicorn.Server, listener: socket.socket, kafka: KafkaPath | None
+) -> None:
+    """Serve, and answer the requests of the topic meanwhile; a bug in either ends both."""
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    tasks = [serving] if kafka is None else [serving, asyncio.create_task(kafka.run())]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if serving not in done:
+        server.should_exit = True
+        await serving
+    for task in tasks[1:]:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    serving.result()
 
 
 EXAMPLE = """\b
@@ -210,6 +241,11 @@ Example:
     metavar="NAME=DIR",
     help="One more bundle, for requests that ask for it by `model`; may be repeated.",
 )
+@click.option(
+    "--from-kafka",
+    is_flag=True,
+    help="Answer the requests of the topic UIC_RANK_REQUESTS_TOPIC too, into UIC_RANKINGS_TOPIC.",
+)
 @click.option("--host", help="Address to listen on. [UIC_RANKER_HOST, 127.0.0.1]")
 @click.option("--port", type=int, help="Port, 0 for any free one. [UIC_RANKER_PORT, 8090]")
 @click.option(
@@ -224,12 +260,12 @@ Example:
     "`degraded: state_timeout`. [UIC_RANK_DEADLINE_MS, 50]",
 )
 def ranker(
-    bundle: Path | None,
     more: tuple[str, ...],
+    from_kafka: bool,
     host: str | None,
     port: int | None,
-    worker_urls: str | None,
     deadline_ms: int | None,
+    **given: Any,
 ) -> None:
     """The ranking worker: orders candidates for a user by the user's live state.
 
@@ -246,14 +282,10 @@ def ranker(
     """
     configure_logs()
     settings = load_settings(
-        bundle=bundle,
-        ranker_host=host,
-        ranker_port=port,
-        worker_urls=worker_urls,
-        rank_deadline_ms=deadline_ms,
+        ranker_host=host, ranker_port=port, rank_deadline_ms=deadline_ms, **given
     )
     loaded = bundles_of(settings, more)
     # One request has one core: more threads only make the others wait.
     torch.set_num_threads(1)
     with bind(settings.ranker_host, settings.ranker_port) as listener:
-        uvloop.run(serve(loaded, settings, listener))
+        uvloop.run(serve(loaded, settings, listener, from_kafka))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from interest_center.settings import load_settings
 from streams.rekey import rekey
-from streams.topics import create_topics, describe_topics, plans
+from streams.topics import create_topics, describe_topics, plans, ranking_plans
 
 
 @click.group()
@@ -26,11 +26,13 @@ topics.add_command(rekey)
 
 
 @topics.command()
-def create() -> None:
+@click.option("--ranking", is_flag=True, help="Those of rankings over Kafka too.")
+def create(ranking: bool) -> None:
     """Create the topics that are missing; refuse one of another form."""
     settings = load_settings()
-    made = create_topics(settings)
-    for plan in plans(settings):
+    wanted = [*plans(settings), *(ranking_plans(settings) if ranking else ())]
+    made = create_topics(settings, wanted)
+    for plan in wanted:
         state = "created" if plan.name in made else "is there"
         click.echo(f"{plan.name}: {state}, {plan.partitions} partitions")
 

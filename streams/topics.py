@@ -1,6 +1,7 @@
 """The topics, made and checked: names come from the settings, their form is decided here."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from interest_center.settings import Settings
 EVENTS_MESSAGE_BYTES = 1_048_576
 #: A dead letter holds the whole original record, and says in headers why it is there.
 DEAD_LETTERS_MESSAGE_BYTES = 2_097_152
+#: A ranking of ten thousand candidates fits, with an explanation or none.
+RANKING_MESSAGE_BYTES = 8_388_608
 CONNECT_SECONDS = 3.0
 
 
@@ -38,8 +41,21 @@ class TopicPlan:
     initial: dict[str, str]
 
 
+def ranking_plans(settings: Settings) -> list[TopicPlan]:
+    """Return the topics of rankings over Kafka."""
+    names = (
+        settings.rank_requests_topic,
+        settings.rankings_topic,
+        settings.rank_dead_letters_topic,
+    )
+    size = {"max.message.bytes": str(RANKING_MESSAGE_BYTES)}
+    return [
+        TopicPlan(name, settings.partitions, {"cleanup.policy": "delete"}, size) for name in names
+    ]
+
+
 def plans(settings: Settings) -> list[TopicPlan]:
-    """Return every topic of the system."""
+    """Return every topic that interest workers need."""
     return [
         TopicPlan(
             settings.events_topic,
@@ -100,8 +116,12 @@ def open_admin(settings: Settings) -> KafkaAdminClient:
         raise unreachable(settings, error or type(error).__name__) from error
 
 
-def create_topics(settings: Settings) -> list[str]:
+def create_topics(settings: Settings, wanted: Sequence[TopicPlan] = ()) -> list[str]:
     """Make the topics that are missing and check the others; return the names of the new ones.
+
+    Args:
+        settings: Connection, and how often each is kept.
+        wanted: The topics; those of ``plans`` when none are given.
 
     Raises:
         ConfigurationError: A topic is there with another form.
@@ -109,8 +129,9 @@ def create_topics(settings: Settings) -> list[str]:
     """
     admin = open_admin(settings)
     try:
-        made = [plan.name for plan in plans(settings) if _create(admin, plan, settings)]
-        for plan in plans(settings):
+        topics = wanted or plans(settings)
+        made = [plan.name for plan in topics if _create(admin, plan, settings)]
+        for plan in topics:
             _check(admin, plan)
     finally:
         admin.close()

@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,3 +96,14 @@ def brought(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def scores(answer: dict[str, Any]) -> dict[str, float]:
     return {item["item_id"]: item["score"] for item in answer["items"]}
+
+
+def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start ``uic``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "interest_center.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("UIC_")} | environment,
+    )

@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +12,16 @@ import numpy as np
 import pytest
 from interest_nodes import Cluster, worker_node
 from ranking_requests import MALFORMED
-from ranking_worker import CANDIDATES, TIME_MS, RankingWorker, brought, history, running, scores
+from ranking_worker import (
+    CANDIDATES,
+    TIME_MS,
+    RankingWorker,
+    brought,
+    command,
+    history,
+    running,
+    scores,
+)
 
 from interest_center.core.ids import encode_id
 from models.bundle import Bundle
@@ -222,17 +228,6 @@ async def test_the_openapi_page_describes_the_request(bundle: Bundle) -> None:
     assert schemas["RankRequest"]["required"] == ["user_id", "candidates"]
     assert {"Candidate", "Trigger", "RequestEvent", "RankAnswer", "RankedItem"} <= set(schemas)
     assert set(operation["responses"]) == {"200", "400", "408", "413", "415", "429"}
-
-
-def command(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start ``uic``."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "interest_center.cli", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith("UIC_")} | environment,
-    )
 
 
 async def test_the_process_ranks_and_ends_cleanly(bundle_directory: Path, bundle: Bundle) -> None:
