@@ -13,7 +13,7 @@ SUITE ?= main
 ONLY ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-quick lint format bench bench-peers bench-engine prove chaos clean tools
+.PHONY: help setup demo test test-quick lint format bench bench-peers bench-scoring bench-engine prove chaos clean tools
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,9 @@ bench: setup ## Benchmarks, minimum / median / maximum
 
 bench-peers: $(PEERS_READY) ## Training speed beside FuxiCTR and DeepCTR-Torch
 	@PYTHONPATH=. .venv-peers/bin/python tests/benchmarks/peers/train_speed.py $(ARGS)
+
+bench-scoring: $(PEERS_READY) ## Scoring beside FuxiCTR and DeepCTR-Torch, on one core
+	@PYTHONPATH=. .venv-peers/bin/python tests/benchmarks/peers/score_speed.py $(ARGS)
 
 bench-engine: tools $(ENGINE_PEERS_READY) ## The engine beside Faust and Quix Streams, on the same events
 	@.venv-engine-peers/bin/uic bench engine --work toy --events 1000000 --peer faust --peer quix $(ARGS)

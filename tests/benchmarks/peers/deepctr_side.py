@@ -1,6 +1,7 @@
 """DeepCTR-Torch's DIN: its own training step on batches that are ready, or its ``fit``."""
 
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from itertools import islice
 from os import devnull
@@ -8,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from samples_of_peers import ATTENTION, BATCH, DIM, MLP, WARM_STEPS, Batch, PeerSamples
+from samples_of_peers import ATTENTION, BATCH, MLP, WARM_STEPS, Batch, PeerSamples, PeerSizes
 
 # When imported, the package asks the internet for its newest version, in a thread.
 with patch("threading.Thread.start"):
@@ -18,7 +19,7 @@ with patch("threading.Thread.start"):
 
 def speed(samples: PeerSamples) -> float:
     """Return the samples a second with batches that are made before."""
-    model, names = _model(samples)
+    model, names = _model(samples.sizes)
     model.train()
     ready = [(torch.cat([_given(b)[name] for name in names], 1).float(), b[-1]) for b in
              samples.batches()]  # fmt: skip
@@ -32,9 +33,21 @@ def speed(samples: PeerSamples) -> float:
     return n / (time.perf_counter() - began)
 
 
+def scorer(sizes: PeerSizes) -> Callable[[Batch], Callable[[], object]]:
+    """Return what makes of columns a call that scores them, by a DIN of random weights."""
+    model, names = _model(sizes)
+    model.eval()
+
+    def prepare(columns: Batch) -> Callable[[], object]:
+        x = torch.cat([_given(columns)[name] for name in names], 1).float()
+        return lambda: model(x)
+
+    return prepare
+
+
 def speed_of_fit(samples: PeerSamples) -> float:
     """Return the samples a second of ``fit``, which loads and trains in one process."""
-    model, names = _model(samples)
+    model, names = _model(samples.sizes)
     _fit(model, names, samples.first(WARM_STEPS * BATCH))
     began = time.perf_counter()
     _fit(model, names, samples)
@@ -64,20 +77,20 @@ def _given(batch: Batch) -> dict[str, torch.Tensor]:
     }  # fmt: skip
 
 
-def _model(samples: PeerSamples) -> tuple[Any, list[str]]:
+def _model(sizes: PeerSizes) -> tuple[Any, list[str]]:
     columns: list[Any] = [
-        SparseFeat(name, n, embedding_dim=DIM) for name, n in samples.n_rows.items()
+        SparseFeat(name, n, embedding_dim=sizes.dim) for name, n in sizes.n_rows.items()
     ]
     columns += [
         VarLenSparseFeat(
-            SparseFeat(f"hist_{name}", n, embedding_dim=DIM, embedding_name=name),
-            maxlen=samples.length,
+            SparseFeat(f"hist_{name}", n, embedding_dim=sizes.dim, embedding_name=name),
+            maxlen=sizes.length,
             length_name="seq_length",
         )
-        for name, n in samples.n_rows.items()
+        for name, n in sizes.n_rows.items()
     ]
     model = DIN(
-        columns, list(samples.n_rows), dnn_hidden_units=MLP, att_hidden_size=ATTENTION,
+        columns, list(sizes.n_rows), dnn_hidden_units=MLP, att_hidden_size=ATTENTION,
         device="cpu", att_activation="sigmoid", l2_reg_embedding=0.0,
     )  # fmt: skip
     model.compile("adam", "binary_crossentropy")

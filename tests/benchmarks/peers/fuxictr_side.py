@@ -5,7 +5,7 @@ loss.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fuxictr.features import FeatureMap
 from model_zoo.LongCTR.DIEN.DIEN import DIEN
 from model_zoo.LongCTR.DIN.DIN import DIN
 from model_zoo.LongCTR.longctr_dataloader import LongCTRDataLoader
-from samples_of_peers import ATTENTION, BATCH, DIM, MLP, WARM_STEPS, Batch, PeerSamples
+from samples_of_peers import ATTENTION, BATCH, MLP, WARM_STEPS, Batch, PeerSamples, PeerSizes
 
 #: What ``fit`` sets where nothing is said.
 _LARGEST_GRADIENT = 10.0
@@ -25,13 +25,13 @@ _LARGEST_GRADIENT = 10.0
 
 def speed(samples: PeerSamples, name: str, folder: Path) -> float:
     """Return the samples a second with batches that are made before."""
-    feature_map = _feature_map(samples, folder)
+    feature_map = _feature_map(samples.sizes, folder)
     return _measured(_model(feature_map, name, folder), [_shown(b) for b in samples.batches()])
 
 
 def speed_of_loader(samples: PeerSamples, name: str, folder: Path) -> float:
     """Return the samples a second with its loader, which has a process of its own."""
-    feature_map = _feature_map(samples, folder)
+    feature_map = _feature_map(samples.sizes, folder)
     _write(samples, folder)
     loader = LongCTRDataLoader(
         feature_map, str(folder / "samples.parquet"), str(folder / "users.parquet"),
@@ -39,6 +39,17 @@ def speed_of_loader(samples: PeerSamples, name: str, folder: Path) -> float:
         max_len=samples.length,
     )  # fmt: skip
     return _measured(_model(feature_map, name, folder), loader)
+
+
+def scorer(sizes: PeerSizes, folder: Path) -> Callable[[Batch], Callable[[], object]]:
+    """Return what makes of columns a call that scores them, by a DIN of random weights."""
+    model = _model(_feature_map(sizes, folder), "DIN", folder).eval()
+
+    def prepare(columns: Batch) -> Callable[[], object]:
+        shown = _shown(columns)
+        return lambda: model(shown)
+
+    return prepare
 
 
 def _measured(model: Any, batches: Iterable[Any]) -> float:
@@ -53,23 +64,24 @@ def _measured(model: Any, batches: Iterable[Any]) -> float:
     return n / (time.perf_counter() - began)
 
 
-def _feature_map(samples: PeerSamples, folder: Path) -> Any:
+def _feature_map(sizes: PeerSizes, folder: Path) -> Any:
     feature_map = FeatureMap("samples", str(folder))
-    for field, n_rows in samples.n_rows.items():
+    for field, n_rows in sizes.n_rows.items():
         feature_map.features[field] = {
             "type": "categorical", "source": "item", "vocab_size": n_rows, "padding_idx": 0,
-            "embedding_dim": DIM,
+            "embedding_dim": sizes.dim,
         }  # fmt: skip
     for field in ("user_index", "seq_len", "item_index"):
         feature_map.features[field] = {"type": "meta"}
     feature_map.labels = ["label"]
-    feature_map.num_fields, feature_map.total_features = 2, sum(samples.n_rows.values())
+    feature_map.num_fields, feature_map.total_features = 2, sum(sizes.n_rows.values())
     return feature_map
 
 
 def _model(feature_map: Any, name: str, folder: Path) -> Any:
     given: dict[str, Any] = {
-        "gpu": -1, "dnn_hidden_units": list(MLP), "embedding_dim": DIM, "optimizer": "adam",
+        "gpu": -1, "dnn_hidden_units": list(MLP), "optimizer": "adam",
+        "embedding_dim": feature_map.features["item"]["embedding_dim"],
         "loss": "binary_crossentropy", "metrics": ["AUC"], "verbose": 0, "model_root": str(folder),
         "batch_norm": False,
     }  # fmt: skip

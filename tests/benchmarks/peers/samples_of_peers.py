@@ -8,7 +8,7 @@ id. No dropout, no batch normalisation; the MLP has PReLU in ours and ReLU in th
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,26 @@ def read_tables(folder: Path) -> PointInTime:
     state = load_state_config(folder / "state.json")
     events = read_events(folder / "events.parquet", state)
     return point_in_time(events, read_samples(folder / "samples.parquet"), state)
+
+
+class PeerSizes(NamedTuple):
+    """Sizes of a peer's model.
+
+    Attributes:
+        n_rows: Rows of the tables of items and categories.
+        length: Behaviors of a sample.
+        dim: Width of an embedding.
+    """
+
+    n_rows: dict[str, int]
+    length: int
+    dim: int
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, length: int, dim: int = DIM) -> "PeerSizes":
+        """Return the sizes for a vocabulary."""
+        rows = vocabulary.table_rows
+        return cls({"item": rows.items, "category": rows.categories}, length, dim)
 
 
 @dataclass(frozen=True)
@@ -78,10 +98,9 @@ class PeerSamples:
         return cls(data, chosen, length, trainer.vocabulary, columns)
 
     @property
-    def n_rows(self) -> dict[str, int]:
-        """Rows of each table."""
-        rows = self.vocabulary.table_rows
-        return {"item": rows.items, "category": rows.categories}
+    def sizes(self) -> PeerSizes:
+        """Sizes of the models that take them."""
+        return PeerSizes.of(self.vocabulary, self.length)
 
     def batches(self) -> Iterator[Batch]:
         """Yield batches that are ready to be trained on."""

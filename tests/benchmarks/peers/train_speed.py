@@ -100,10 +100,13 @@ def run_all(chosen: Contenders, runs: int) -> dict[str, object]:
     }
 
 
-def show(found: dict[str, object]) -> None:
+FORMS = (("samples_per_second", "{:,.0f}"), ("ratios", "{:.2f}"))
+
+
+def show(found: dict[str, object], forms: tuple[tuple[str, str], ...] = FORMS) -> None:
     """Print the figures as tables."""
     console = Console(width=100)
-    for title, form in (("samples_per_second", "{:,.0f}"), ("ratios", "{:.2f}")):
+    for title, form in forms:
         table = Table(title=title.replace("_", " "), title_justify="left")
         for heading in ("", "min", "median", "max"):
             table.add_column(heading, justify="right" if heading else "left")
