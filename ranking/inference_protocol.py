@@ -1,7 +1,8 @@
 """The Open Inference Protocol, version 2, over the same rankings: for standard clients and tools.
 
 A ranking is an inference whose inputs are columns: ``user_id`` and, one a candidate, ``item_id``;
-optional are ``category_id``, ``bid``, and, one each, ``trigger_item_id``, ``page``, ``time_ms``.
+optional are ``category_id``, ``bid``, and, one each, ``trigger_item_id``, ``trigger_category_id``,
+``page``, ``time_ms``.
 The outputs are ``probability`` and ``score``, in the order of the candidates. A model's version is
 the fingerprint of its bundle.
 """
@@ -34,9 +35,12 @@ INPUTS: dict[str, tuple[Datatype, bool, bool]] = {
     "category_id": ("BYTES", True, False),
     "bid": ("FP64", True, False),
     "trigger_item_id": ("BYTES", False, False),
+    "trigger_category_id": ("BYTES", False, False),
     "page": ("INT64", False, False),
     "time_ms": ("INT64", False, False),
 }
+#: Fields of the trigger, by the column that holds them.
+TRIGGER = {"trigger_item_id": "item_id", "trigger_category_id": "category_id"}
 OUTPUTS: dict[str, Datatype] = {"probability": "FP64", "score": "FP64"}
 
 
@@ -251,8 +255,11 @@ def rank_request(asked: InferRequest, model: str) -> RankRequest:
         if len(data) != (n if each else 1):
             wanted = f"{n} values, one a candidate" if each else "one value"
             raise BadRequestError(f"expected {wanted}, got {len(data)}", f"inputs[{place}].data")
+        if name in TRIGGER:
+            fields.setdefault("trigger", {})[TRIGGER[name]] = data[0]
+            continue
         if not each:
-            fields["trigger" if name == "trigger_item_id" else name] = data[0]
+            fields[name] = data[0]
             continue
         for candidate, value in zip(candidates, data, strict=True):
             candidate[name] = value
@@ -300,7 +307,8 @@ def _of_column(
 ) -> BadRequestError:
     """Name the value of a column instead of the field that it became."""
     head, _, name = error.field.rpartition(".")
-    name = {"trigger": "trigger_item_id"}.get(name, name)
+    if head == "trigger":
+        head, name = "", f"trigger_{name}"
     if name not in columns:
         return BadRequestError(error.message, "inputs")
     which = head.removeprefix("candidates") or "[0]"

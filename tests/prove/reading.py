@@ -27,10 +27,19 @@ class Connection:
         self.host = urlsplit(url).netloc
         self.http = http.client.HTTPConnection(self.host, timeout=timeout)
 
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-        """Return status and body; a connection that was closed is opened once more."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"content-type": "application/json"} if data is not None else {}
+    def call(
+        self, method: str, path: str, body: object = None, media_type: str = "application/json"
+    ) -> tuple[int, bytes]:
+        """Return status and body; a connection that was closed is opened once more.
+
+        Args:
+            method: Of HTTP.
+            path: With its query.
+            body: Bytes as they are, anything else as JSON.
+            media_type: Of the body.
+        """
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"content-type": media_type} if data is not None else {}
         try:
             self.http.request(method, path, data, headers)
             answer = self.http.getresponse()

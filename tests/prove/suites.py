@@ -26,8 +26,16 @@ def engine_lines() -> list[Line]:
     return LINES
 
 
+def ranking_lines() -> list[Line]:
+    """Return the lines of ranking: speed, load, faults, equality."""
+    from prove.ranking_rows import LINES
+
+    return LINES
+
+
 SUITES: dict[str, Callable[[], list[Line]]] = {
     "main": main_lines,
     "models": models_lines,
     "engine": engine_lines,
+    "ranking": ranking_lines,
 }

@@ -267,20 +267,20 @@ class System:
             "worker_port": self._port_of(name),
             **settings,
         }
-        return self._serve(name, "worker", own, "worker_port")
+        return self._serve(name, ["worker"], own, "worker_port")
 
-    def start_ranker(self, name: str = "ranker", **settings: object) -> Service:
+    def start_ranker(self, name: str = "ranker", *arguments: str, **settings: object) -> Service:
         """Start a ranking worker."""
         own: dict[str, object] = {"ranker_port": self._port_of(name), **settings}
-        return self._serve(name, "ranker", own, "ranker_port")
+        return self._serve(name, ["ranker", *arguments], own, "ranker_port")
 
     def _port_of(self, name: str) -> int:
         """Return the port of a service; it keeps it when it is started again."""
         return self.ports.setdefault(name, free_port())
 
-    def _serve(self, name: str, command: str, own: dict[str, Any], port: str) -> Service:
+    def _serve(self, name: str, command: list[str], own: dict[str, Any], port: str) -> Service:
         log = self.logs / f"{name}.log"
-        service = Service(name, [UIC, command], self.environment(**own), log)
+        service = Service(name, [UIC, *command], self.environment(**own), log)
         service.url = f"http://127.0.0.1:{own[port]}"
         self.processes.append(service)
         return service
