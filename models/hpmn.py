@@ -134,7 +134,7 @@ class Hpmn(nn.Module):
         return self._hop(state, self.query(candidates))[0]
 
     def read_weights(self, state: HpmnState, candidates: Tensor) -> Tensor:
-        """Return what each candidate reads of each slot in the last hop, ``[batch, n, n_slots]``."""
+        """Return what each candidate reads of each slot in the last hop, ``[batch, n, slots]``."""
         return self._hop(state, self.query(candidates))[1]
 
     def _hop(self, state: HpmnState, query: Tensor) -> tuple[Tensor, Tensor]:

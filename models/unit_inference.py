@@ -80,8 +80,14 @@ class _Layers:
         h, g = weights.second.shape
         n_rows = facts.shape[0] * facts.shape[1] * facts.shape[2]
         layer, following = self.first(n_rows, h), self._second[: n_rows * g].view(n_rows, g)
-        given = (per_query, per_key, facts, rows, layer)
-        unit_kernels.enter(*(one.contiguous().numpy() for one in given), self._smooth)
+        unit_kernels.enter(
+            per_query.contiguous().numpy(),
+            per_key.contiguous().numpy(),
+            facts.contiguous().numpy(),
+            rows.contiguous().numpy(),
+            layer.numpy(),
+            self._smooth,
+        )
         torch.addmm(weights.second_bias, layer, weights.second, out=following)
         scores = following.new_empty(n_rows)
         unit_kernels.leave(

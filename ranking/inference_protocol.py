@@ -325,7 +325,7 @@ def infer_answer(
         "probability": [item.probability for item in items],
         "score": [item.score for item in items],
     }
-    wanted = [output.name for output in asked.outputs] or list(OUTPUTS)
+    wanted = [str(output.name) for output in asked.outputs] or list(OUTPUTS)
     about = {
         "degraded": answer.degraded,
         "history": answer.history,

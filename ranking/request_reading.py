@@ -78,7 +78,7 @@ def decode_message(body: bytes, media_type: str, kind: type[Message]) -> Message
     if len(body) > MAX_BODY_BYTES:
         raise BadRequestError(f"a request has at most {MAX_BODY_BYTES} bytes", BODY_FIELD)
     try:
-        message: Message = _decoder(media_type, kind).decode(body)
+        message: Message = _decoder(media_type, kind).decode(body)  # type: ignore[arg-type]
     except msgspec.ValidationError as error:
         raise refusal(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

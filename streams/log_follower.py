@@ -47,7 +47,7 @@ class LogFollower:
         self._tools = tools
         self._bound = bound
         self._purpose = purpose
-        self._job: asyncio.Future[object] | None = None
+        self._job: asyncio.Future[Any] | None = None
         self._place = TopicPartition(identity.topic, identity.partition)
 
     async def patiently(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:

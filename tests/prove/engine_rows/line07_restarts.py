@@ -78,7 +78,8 @@ class Restarts:
     def differences(self) -> list[str]:
         """Compare the number of events of some users with what was sent."""
         assert self.worker is not None
-        counts = sum(np.bincount(load.users(), minlength=N_USERS + 1) for load in self.sent)
+        sent = np.concatenate([load.users() for load in self.sent])
+        counts = np.bincount(sent, minlength=N_USERS + 1)
         users = self.bench.rng(7).integers(1, N_USERS + 1, N_COMPARED)
         told = []
         for user in users.tolist():

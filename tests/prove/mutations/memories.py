@@ -73,8 +73,8 @@ MEMORIES = [
     Mutation(
         "hpmn: a hop forgets the query",
         "models/hpmn.py",
-        "query = query @ self.hop_map + attend(query, slots, live)",
-        "query = attend(query, slots, live)",
+        "query = query @ self.hop_map + weighted_sums(weights, slots)",
+        "query = weighted_sums(weights, slots)",
         _HPMN + "test_hpmn_read",
     ),
     Mutation(
