@@ -58,7 +58,8 @@ class StandbyPartition:
         self._follower = LogFollower(identity, tools, lambda: self.committed, "standby")
         self._center: PartitionCenter | None = None
         self._is_given_up = False
-        self._running = asyncio.create_task(self._run(after))
+        self._after = after
+        self._running = asyncio.create_task(self._run())
         self._running.add_done_callback(self._ended)
 
     @property
@@ -83,16 +84,18 @@ class StandbyPartition:
         return center
 
     async def close(self) -> None:
-        """Stop, and release the copy."""
+        """Stop, and release the copy; an earlier life of the partition has released it too then."""
         center = await self.hand_over()
+        if self._after is not None:
+            await asyncio.wait({self._after})
         if center is not None:
             with suppress(StoreError):  # What is not durable is in the log.
                 await self._follower.in_thread(center.checkpoint)
             await self._follower.in_thread(center.close)
 
-    async def _run(self, after: "asyncio.Task[None] | None") -> None:
-        if after is not None:
-            await asyncio.wait({after})
+    async def _run(self) -> None:
+        if self._after is not None:
+            await asyncio.wait({self._after})
         try:
             await self._stand_by()
         except (InterestCenterError, KafkaError) as error:
