@@ -28,9 +28,9 @@ ROUNDS = 5
 class Assumptions:
     """What is not computed.
 
-    The two CPU figures are a line through two runs of ``uic bench engine`` on two cores, with 100,000
-    users (89,858 events/s, 18.4 us of CPU) and with 1,000,000 (43,001 events/s, 3.0 KiB to the disk,
-    both cores busy); what lies far beyond is extrapolated.
+    The two CPU figures are a line through two runs of ``uic bench engine`` on two cores: 100,000
+    users (89,858 events/s, 18.4 us of CPU) and 1,000,000 (43,001 events/s, 3.0 KiB to the disk,
+    both cores busy). What lies far beyond is extrapolated.
 
     Attributes:
         utilisation: Of cores, disk and network in the steady state; the rest is for bursts,
