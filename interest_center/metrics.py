@@ -201,7 +201,7 @@ FORWARDS = Counter(
 RANK_SECONDS = Histogram(
     "uic_rank_seconds",
     "Time of one ranking by stage: parse, state, queue (wait for the scoring thread), score, "
-    "order, total",
+    "order, explain, total",
     ["stage"],
     buckets=_QUICK,
     registry=RANKER,

@@ -34,11 +34,11 @@ def explanation_of(
     if inputs.memory is not None:
         memory = scores - ranker.score(replace(inputs, memory=None))
     if inputs.trigger_item:
-        without = replace(inputs, trigger_item=0, trigger_category=0)
-        trigger = scores - ranker.score(without)
+        trigger = scores - ranker.score(replace(inputs, trigger_item=0, trigger_category=0))
     behaviors = np.zeros((n_seen, len(item_ids)))
     for number in range(n_seen):
-        behaviors[number] = scores - ranker.score(without_behavior(inputs, first + number))
+        without = without_behavior(inputs, first + number, n_seen)
+        behaviors[number] = scores - ranker.score(without)
     return Explanation(
         behaviors=[_behavior(inputs, at, event_types) for at in range(first, first + n_seen)],
         items=[
@@ -56,19 +56,25 @@ def explanation_of(
     )
 
 
-def without_behavior(inputs: RankInputs, which: int) -> RankInputs:
-    """Return what is known of the same user without one of the recent behaviors.
+def without_behavior(inputs: RankInputs, which: int, n_seen: int) -> RankInputs:
+    """Return what the model sees of the same user without one of the behaviors that it sees.
 
-    Memory and sub-sequences stay as they are.
+    No older behavior takes its place. Memory and sub-sequences stay as they are.
+
+    Args:
+        inputs: The request.
+        which: Of the recent behaviors.
+        n_seen: How many of them the model sees, the newest.
     """
-    n = inputs.n_behaviors
+    n = len(inputs.behavior_items)
+    kept = np.delete(np.arange(n - n_seen, n), which - (n - n_seen))
     return replace(
         inputs,
-        behavior_items=np.delete(inputs.behavior_items, which),
-        behavior_categories=np.delete(inputs.behavior_categories, which),
-        behavior_types=np.delete(inputs.behavior_types, which),
-        behavior_times_ms=np.delete(inputs.behavior_times_ms, which),
-        n_behaviors=None if n is None else n - 1,
+        behavior_items=inputs.behavior_items[kept],
+        behavior_categories=inputs.behavior_categories[kept],
+        behavior_types=inputs.behavior_types[kept],
+        behavior_times_ms=inputs.behavior_times_ms[kept],
+        n_behaviors=n if inputs.n_behaviors is None else inputs.n_behaviors,
     )
 
 

@@ -56,7 +56,7 @@ class InputTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    shape: Annotated[list[int], Meta(min_length=1, max_length=2)]
+    shape: Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1, max_length=2)]
     datatype: str
     data: list[str | float | int]
     parameters: dict[str, Any] = {}
@@ -310,7 +310,7 @@ def _of_column(
     if head == "trigger":
         head, name = "", f"trigger_{name}"
     if name not in columns:
-        return BadRequestError(error.message, "inputs")
+        return BadRequestError(f"{name}: {error.message}", "inputs")
     which = head.removeprefix("candidates") or "[0]"
     return BadRequestError(error.message, f"inputs[{columns[name][0]}].data{which}")
 

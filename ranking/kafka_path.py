@@ -12,22 +12,28 @@ key, with these headers (UTF-8):
 * ``correlation-id``: that of the request, else ``TOPIC/PARTITION/OFFSET`` of it;
 * ``topic``, ``partition``, ``offset``: of the request.
 
-A wrong request goes to the dead letters with its original bytes, the same headers, ``reason``
-(``bad_request``) and ``detail``; its own headers follow under ``original.NAME``.
+A request that cannot be answered goes to the dead letters with its original bytes, the same
+headers, ``reason`` (``bad_request``, or ``failed`` for a model that cannot score it) and
+``detail``; its own headers follow under ``original.NAME``. Bytes that the topic does not take are
+left out, and ``detail`` says so.
 """
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from interest_center import metrics
-from interest_center.core.errors import BadRequestError, ConfigurationError, OverloadedError
+from interest_center.core.errors import (
+    BadRequestError,
+    ConfigurationError,
+    InterestCenterError,
+)
 from interest_center.settings import Settings
 from ranking.rankings import Rankings
 from ranking.request_reading import decode_request
@@ -36,10 +42,13 @@ log = structlog.get_logger(__name__)
 
 CORRELATION_HEADER = "correlation-id"
 POLL_MS = 200
-#: Of one partition in one transaction.
+#: Requests that are answered together.
 MOST_AT_ONCE = 50
 RETRY_SECONDS = 0.5
 BUSY_SECONDS = 0.02
+#: Between two looks at a position that must say the same: the broker writes it a little later than
+#: it ends the transaction.
+SETTLE_SECONDS = 0.1
 #: A worker that is gone for longer has lost its partitions.
 SESSION_MS = 10_000
 MAX_REQUEST_BYTES = 16 << 20
@@ -53,12 +62,15 @@ class Outgoing:
 
     topic: str
     key: bytes | None
-    value: bytes | None
+    value: bytes
     headers: list[tuple[str, bytes | None]]
 
 
 class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
     """Answers the requests of the topic's partitions that the group gives to this worker.
+
+    A partition is *ready* when it has its producer and its position is the one behind the last
+    answer. Only requests of ready partitions are answered; what else was fetched is fetched again.
 
     Args:
         settings: Connection, topics and group.
@@ -68,18 +80,16 @@ class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, settings: Settings, rankings: Rankings) -> None:
         self._settings = settings
         self._rankings = rankings
-        self._producers: dict[TopicPartition, AIOKafkaProducer] = {}
-        #: Held while requests are answered: partitions come and go in between.
+        self._ready: dict[TopicPartition, AIOKafkaProducer] = {}
+        #: Held while requests are answered: partitions are given up in between.
         self._answering = asyncio.Lock()
-        #: How often they came or went.
-        self._n_changes = 0
         self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         """Join the group.
 
         Raises:
-            ConfigurationError: No broker answers, or a topic is not there.
+            ConfigurationError: Kafka does not take us, or a topic is not there.
         """
         settings = self._settings
         self._consumer = consumer = AIOKafkaConsumer(
@@ -93,47 +103,30 @@ class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         try:
             await consumer.start()
-            await self._check_topics(consumer)
-        except (KafkaConnectionError, ConfigurationError) as error:
-            await consumer.stop()
-            if isinstance(error, ConfigurationError):
-                raise
+            there = await consumer.topics()
+        except KafkaError as error:
             raise ConfigurationError(
-                f"no Kafka at {settings.bootstrap_servers}",
+                f"no Kafka at {settings.bootstrap_servers}: {error!r}",
                 hint="`uic broker start`, or set UIC_KAFKA_BOOTSTRAP_SERVERS to your cluster",
             ) from error
-        consumer.subscribe([settings.rank_requests_topic], listener=self)
-
-    async def _check_topics(self, consumer: AIOKafkaConsumer) -> None:
-        there = await consumer.topics()
         wanted = (
-            self._settings.rank_requests_topic,
-            self._settings.rankings_topic,
-            self._settings.rank_dead_letters_topic,
+            settings.rank_requests_topic,
+            settings.rankings_topic,
+            settings.rank_dead_letters_topic,
         )
-        missing = [topic for topic in wanted if topic not in there]
-        if missing:
-            raise ConfigurationError(
-                f"topic {missing[0]} is not there",
-                hint="create the topics with `uic topics create --ranking`",
-            )
+        for topic in wanted:
+            if topic not in there:
+                raise ConfigurationError(
+                    f"topic {topic} is not there",
+                    hint="create the topics with `uic topics create --ranking`",
+                )
+        consumer.subscribe([settings.rank_requests_topic], listener=self)
 
     async def run(self) -> None:
         """Answer until cancelled; what fails for the moment is tried again."""
-        consumer = self._consumer
-        assert consumer is not None
         while True:
             try:
-                tenure = self._n_changes
-                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_AT_ONCE)
-                async with self._answering:
-                    if tenure != self._n_changes:
-                        # From before the partitions came and went: fetched again.
-                        await asyncio.gather(*map(self._go_back, fetched.keys() & self._producers))
-                        continue
-                    await asyncio.gather(
-                        *(self._answer_some(place, some) for place, some in fetched.items())
-                    )
+                await self._turn()
             except KafkaError as error:
                 log.warning("kafka_waits", error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -142,28 +135,42 @@ class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
         """Leave the group."""
         if self._consumer is not None:
             await self._consumer.stop()
-        await self._give_up(list(self._producers))
-
-    # --- what the group says ---------------------------------------------------------------
+        await self._give_up(list(self._ready))
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish what is being answered, and let go."""
         async with self._answering:
-            self._n_changes += 1
             await self._give_up(revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Fence whoever had the partitions before, then go on where they ended."""
-        consumer = self._consumer
-        assert consumer is not None
-        async with self._answering:
-            self._n_changes += 1
-            for place in assigned:
-                self._producers[place] = await self._new_producer(place)
-                await self._go_back(place)
+        """Say which; they are made ready in the next turn."""
         log.info("ranking_partitions", partitions=sorted(place.partition for place in assigned))
 
-    async def _new_producer(self, place: TopicPartition) -> AIOKafkaProducer:
+    # --- a turn ----------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        """Answer what was fetched of ready partitions, then make the others ready."""
+        consumer = self._consumer
+        assert consumer is not None
+        fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_AT_ONCE)
+        async with self._answering:
+            # All to their end, whatever becomes of one: no transaction outlives its turn.
+            outcomes = await asyncio.gather(
+                *(
+                    self._answer_some(place, some)
+                    for place, some in fetched.items()
+                    if place in self._ready
+                ),
+                return_exceptions=True,
+            )
+            for place in sorted(consumer.assignment() - self._ready.keys()):
+                await self._make_ready(place)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _make_ready(self, place: TopicPartition) -> None:
+        """Fence whoever had a partition before, then go on where that one ended."""
         settings = self._settings
         producer = AIOKafkaProducer(
             **settings.kafka_options(),
@@ -172,75 +179,97 @@ class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         try:
             await producer.start()
-        except KafkaError:
+            await self._go_back(place)
+        except BaseException:
             await producer.stop()
             raise
-        return producer
-
-    async def _give_up(self, places: Collection[TopicPartition]) -> None:
-        for place in places:
-            producer = self._producers.pop(place, None)
-            if producer is not None:
-                await producer.stop()
+        self._ready[place] = producer
 
     async def _go_back(self, place: TopicPartition) -> None:
         """Seek to the first request without a committed answer."""
         consumer = self._consumer
         assert consumer is not None
-        committed = await consumer.committed(place)
+        committed, before = await consumer.committed(place), object()
+        while committed != before:
+            await asyncio.sleep(SETTLE_SECONDS)
+            before, committed = committed, await consumer.committed(place)
         if committed is None:
             committed = (await consumer.beginning_offsets([place]))[place]
         consumer.seek(place, committed)
+
+    async def _give_up(self, places: Collection[TopicPartition]) -> None:
+        for place in places:
+            producer = self._ready.pop(place, None)
+            if producer is not None:
+                await producer.stop()
 
     # --- answers ---------------------------------------------------------------------------
 
     async def _answer_some(self, place: TopicPartition, records: Sequence[Any]) -> None:
         """Answer some requests of a partition, all or none of them."""
-        producer = self._producers.get(place)
-        if producer is None:
-            return  # Given up since they were fetched: its next owner answers them.
         answers = await asyncio.gather(*(self._answer(record) for record in records))
+        next_offset = records[-1].offset + 1
         try:
-            async with producer.transaction():
-                acks = [
-                    await producer.send(one.topic, one.value, key=one.key, headers=one.headers)
-                    for one in answers
-                ]
-                await asyncio.gather(*acks)
-                offsets = {place: records[-1].offset + 1}
-                await producer.send_offsets_to_transaction(offsets, self._settings.rank_group)
-        except KafkaError:
-            # Nothing of it is committed: with a producer of a new epoch the requests come again.
+            try:
+                await self._commit(place, answers, next_offset)
+            except MessageSizeTooLargeError:
+                await self._commit(place, [self._short(one) for one in answers], next_offset)
+        except BaseException:
+            # Nothing of it is committed; a producer of a new epoch answers the requests again.
             await self._give_up([place])
-            self._producers[place] = await self._new_producer(place)
-            await self._go_back(place)
             raise
         for one in answers:
             is_answer = one.topic == self._settings.rankings_topic
             metrics.RANK_KAFKA.labels("answered" if is_answer else "dead_lettered").inc()
 
+    async def _commit(
+        self, place: TopicPartition, answers: Sequence[Outgoing], next_offset: int
+    ) -> None:
+        """Write answers and the position behind their requests in one transaction."""
+        producer = self._ready[place]
+        async with producer.transaction():
+            acks = [
+                await producer.send(one.topic, one.value, key=one.key, headers=one.headers)
+                for one in answers
+            ]
+            await asyncio.gather(*acks)
+            group = self._settings.rank_group
+            await producer.send_offsets_to_transaction({place: next_offset}, group)
+
+    def _short(self, one: Outgoing) -> Outgoing:
+        """Return a dead letter without the bytes that the topic does not take."""
+        if one.topic == self._settings.rankings_topic:
+            return one
+        left_out = f"; its {len(one.value):,} bytes are left out".encode()
+        headers = [
+            (name, (value or b"") + left_out if name == "detail" else value)
+            for name, value in one.headers
+        ]
+        return replace(one, value=b"", headers=headers)
+
     async def _answer(self, record: Any) -> Outgoing:
-        """Return the answer of a request, or the dead letter of a wrong one."""
-        headers = headers_of(record)
+        """Return the answer of a request, or the dead letter of one that has none."""
+        settings, headers = self._settings, headers_of(record)
         try:
             body = await self._rank(record.value or b"")
-        except BadRequestError as error:
+        except InterestCenterError as error:
+            reason, detail = "failed", str(error)
+            if isinstance(error, BadRequestError):
+                reason, detail = "bad_request", f"{error.field}: {error.message}"
             headers += [
-                ("reason", b"bad_request"),
-                ("detail", f"{error.field}: {error.message}".encode()),
+                ("reason", reason.encode()),
+                ("detail", detail.encode()),
                 *((f"original.{name}", value) for name, value in record.headers),
             ]
-            topic = self._settings.rank_dead_letters_topic
-            return Outgoing(topic, record.key, record.value, headers)
-        return Outgoing(self._settings.rankings_topic, record.key, body, headers)
+            value = record.value or b""
+            return Outgoing(settings.rank_dead_letters_topic, record.key, value, headers)
+        return Outgoing(settings.rankings_topic, record.key, body, headers)
 
     async def _rank(self, body: bytes) -> bytes:
         """Rank as soon as there is room."""
-        while True:
-            try:
-                return _ENCODER.encode(await self._rankings.rank(lambda: decode_request(body)))
-            except OverloadedError:
-                await asyncio.sleep(BUSY_SECONDS)
+        while not self._rankings.has_room:
+            await asyncio.sleep(BUSY_SECONDS)
+        return _ENCODER.encode(await self._rankings.rank(lambda: decode_request(body)))
 
 
 def headers_of(record: Any) -> list[tuple[str, bytes | None]]:

@@ -52,6 +52,11 @@ class Rankings:
         return {name: scorer.bundle for name, scorer in self._scorers.items()}
 
     @property
+    def has_room(self) -> bool:
+        """Whether one more request would be taken."""
+        return self._n_inside < MAX_AT_ONCE
+
+    @property
     def has_owners(self) -> bool:
         """Whether a worker has ever said who owns what."""
         return self._states.has_owners
@@ -102,7 +107,7 @@ class Rankings:
             BadRequestError: The request is wrong.
             OverloadedError: Too many others are being answered.
         """
-        if self._n_inside >= MAX_AT_ONCE:
+        if not self.has_room:
             metrics.RANK_REQUESTS.labels("rejected").inc()
             raise OverloadedError(f"{self._n_inside} rankings are waiting already")
         result = "failed"
@@ -159,6 +164,8 @@ def _observe(request: RankRequest, done: WorkDone, times: list[float]) -> None:
     seconds.labels("queue").observe(done.began - times[2])
     seconds.labels("score").observe(done.score_seconds)
     seconds.labels("order").observe(done.order_seconds)
+    if request.explain:
+        seconds.labels("explain").observe(done.explain_seconds)
     metrics.RANK_CANDIDATES.observe(len(request.candidates))
     if done.answer.degraded:
         metrics.RANK_FALLBACKS.labels(done.answer.degraded).inc()

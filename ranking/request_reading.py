@@ -63,6 +63,8 @@ def decode_batch(body: bytes, media_type: str = JSON_MEDIA_TYPE) -> list[RankReq
     for number, request in enumerate(requests):
         try:
             check_request(request)
+            if request.explain:
+                raise BadRequestError("explanations are made one by one, by /v1/rank", "explain")
         except BadRequestError as error:
             place = f"requests[{number}].{error.field}"
             raise BadRequestError(error.message, place) from error

@@ -34,13 +34,15 @@ class WorkDone:
         answer: The answer.
         began: When the scoring thread took it up, by ``time.perf_counter``.
         score_seconds: Decoding of the records, layout, model.
-        order_seconds: Sorting, and the explanation.
+        order_seconds: Sorting.
+        explain_seconds: The explanation, 0 without one.
     """
 
     answer: RankAnswer
     began: float
     score_seconds: float
     order_seconds: float
+    explain_seconds: float
 
 
 class Scorer:
@@ -85,16 +87,20 @@ class Scorer:
         probabilities = self.bundle.ranker.score(inputs)
         scored = time.perf_counter()
         ordered = order(scored_request.candidates, probabilities, request.top_k, request.reserve)
+        sorted_at = time.perf_counter()
         explanation = None
         if request.explain:
             explanation = self._explain(scored_request.candidates, inputs, ordered.items)
+        explained = time.perf_counter()
         answer = answer_of(request, history, ordered, self.bundle.fingerprint, time_ms, explanation)
-        return WorkDone(answer, began, scored - began, time.perf_counter() - scored)
+        return WorkDone(answer, began, scored - began, sorted_at - scored, explained - sorted_at)
 
     def _explain(
         self, candidates: list[Candidate], inputs: RankInputs, items: list[RankedItem]
     ) -> Explanation:
-        """Explain what is returned."""
+        """Explain what is returned, which may be nothing."""
+        if not items:
+            return Explanation([], [], None)
         place = {candidate.item_id: at for at, candidate in enumerate(candidates)}
         chosen = np.array([place[item.item_id] for item in items], np.int64)
         own = replace(

@@ -187,14 +187,14 @@ async def serve(
                 timeout_graceful_shutdown=GRACEFUL_SECONDS,
             )
         )
-        listen(listener)
-        host, port = listener.getsockname()[:2]
         kafka = KafkaPath(settings, rankings) if from_kafka else None
-        if kafka is not None:
-            await kafka.start()
         models = {name: bundle.name for name, bundle in bundles.items()}
-        log.info("listening", url=f"http://{host}:{port}", models=models)
         try:
+            if kafka is not None:
+                await kafka.start()
+            listen(listener)
+            host, port = listener.getsockname()[:2]
+            log.info("listening", url=f"http://{host}:{port}", models=models)
             await _until_told(server, listener, kafka)
         finally:
             if kafka is not None:

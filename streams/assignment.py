@@ -89,7 +89,7 @@ class Assignment:
         self._identities = identities
         self._fail = fail
         self._closing: dict[int, asyncio.Task[None]] = {}
-        self._standbys = Standbys(tools, identities, fail)
+        self._standbys = Standbys(tools, identities)
 
     # --- what the group says ---------------------------------------------------------------
 
@@ -261,14 +261,13 @@ class Assignment:
         Raises:
             KafkaError: The broker does not say.
         """
-        await self._standbys.look()
         owned = [one for one in self.owned.values() if one.is_assigned]
-        if not owned:
-            return
-        ends = await self.tools.reader.ends([one.number for one in owned])
-        for one in owned:
-            one.lag.saw(ends.get(one.number, 0))
-            await one.look()
+        if owned:
+            ends = await self.tools.reader.ends([one.number for one in owned])
+            for one in owned:
+                one.lag.saw(ends.get(one.number, 0))
+                await one.look()
+        await self._standbys.look()
 
     async def check_identity(self) -> None:
         """Notice a topic that was recreated under a running worker.

@@ -11,18 +11,18 @@ leaves. A standby that cannot go on is given up, with a word in the log: it stop
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from interest_center import metrics
 from interest_center.center import PartitionCenter
-from interest_center.core.errors import DAMAGED, InterestCenterError, StoreError
+from interest_center.core.errors import DAMAGED, StoreError, TruncatedLogError
 from interest_center.core.meta import LogIdentity
 from streams.copies import PartitionFiles, open_copy
 from streams.log_follower import LogFollower
@@ -31,6 +31,8 @@ from streams.worker_tools import WorkerTools
 
 log = structlog.get_logger(__name__)
 
+LOOK_SECONDS = 10.0
+
 
 class StandbyPartition:
     """A copy of one partition that another worker owns.
@@ -38,7 +40,6 @@ class StandbyPartition:
     Args:
         identity: The log.
         tools: Shared by all partitions.
-        fail: Told when it ends by a bug; the worker stops then.
         after: The end of an earlier life of this partition, which still holds the copy.
     """
 
@@ -46,21 +47,18 @@ class StandbyPartition:
         self,
         identity: LogIdentity,
         tools: WorkerTools,
-        fail: Callable[[BaseException], None],
         after: "asyncio.Task[None] | None" = None,
     ) -> None:
         #: What the owner has committed, when last asked.
         self.committed = 0
         self._identity = identity
         self._tools = tools
-        self._fail = fail
         self._files = PartitionFiles(tools.settings.states, identity.partition)
         self._follower = LogFollower(identity, tools, lambda: self.committed, "standby")
         self._center: PartitionCenter | None = None
         self._is_given_up = False
         self._after = after
         self._running = asyncio.create_task(self._run())
-        self._running.add_done_callback(self._ended)
 
     @property
     def position(self) -> int | None:
@@ -89,7 +87,7 @@ class StandbyPartition:
         if self._after is not None:
             await asyncio.wait({self._after})
         if center is not None:
-            with suppress(StoreError):  # What is not durable is in the log.
+            with suppress(StoreError, *DAMAGED):  # What is not durable is in the log.
                 await self._follower.in_thread(center.checkpoint)
             await self._follower.in_thread(center.close)
 
@@ -98,7 +96,7 @@ class StandbyPartition:
             await asyncio.wait({self._after})
         try:
             await self._stand_by()
-        except (InterestCenterError, KafkaError) as error:
+        except Exception as error:  # No reason to stop the worker, which answers for others.
             await self._give_up(error)
 
     async def _stand_by(self) -> None:
@@ -109,37 +107,52 @@ class StandbyPartition:
         self._center = center = await self._follower.in_thread(
             open_copy, self._files, self._tools.rules, self._identity, bounds.end
         )
-        settings, reader = self._tools.settings, self._tools.reader
-        await self._follower.patiently(
-            lambda: check_log(center, number, reader, settings.accept_truncated_history)
-        )
+        try:
+            await self._check(center)
+        except TruncatedLogError:
+            # Its own copy is too old; the owner's snapshots are not.
+            self._center = None
+            await self._follower.in_thread(center.close)
+            await self._follower.in_thread(self._set_aside)
+            self._center = center = await self._follower.in_thread(
+                open_copy, self._files, self._tools.rules, self._identity, bounds.end
+            )
+            await self._check(center)
         log.info("standby_follows", partition=number, position=center.watermark)
         await self._follower.follow(center, lambda: False)
 
+    async def _check(self, center: PartitionCenter) -> None:
+        """Make sure that the log goes on where a copy ends; nothing that it lacks is accepted."""
+        number, reader = self._identity.partition, self._tools.reader
+        await self._follower.patiently(
+            lambda: check_log(center, number, reader, accept_truncated=False)
+        )
+
+    def _set_aside(self) -> None:
+        copy = self._files.current()
+        if copy is not None:
+            self._files.set_aside(copy)
+
     async def _give_up(self, error: Exception) -> None:
-        """Release the copy; a damaged one is set aside, so that nobody starts from it."""
+        """Release the copy; one that is no start is set aside, so that a takeover has a better."""
         self._is_given_up = True
         center, self._center = self._center, None
         if center is not None:
             with suppress(StoreError):
                 await self._follower.in_thread(center.close)
-        copy = self._files.current()
-        if isinstance(error, DAMAGED) and copy is not None:
-            await self._follower.in_thread(self._files.set_aside, copy)
+        if isinstance(error, (*DAMAGED, TruncatedLogError, OffsetOutOfRangeError)):
+            with suppress(OSError):
+                await self._follower.in_thread(self._set_aside)
+        if isinstance(error, DAMAGED):
             metrics.DAMAGED_COPIES.inc()
         log.error(
             "standby_given_up",
             partition=self._identity.partition,
             why="the log no longer holds what it needs next"
             if isinstance(error, OffsetOutOfRangeError)
-            else str(error),
+            else f"{type(error).__name__}: {error}",
             next="the partition is served by its owner; a takeover starts from a copy or snapshot",
         )
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._fail(error)
 
 
 class Standbys:
@@ -148,18 +161,11 @@ class Standbys:
     Args:
         tools: Shared by all partitions.
         identities: The log of each partition.
-        fail: Told of a bug, which must stop the worker.
     """
 
-    def __init__(
-        self,
-        tools: WorkerTools,
-        identities: list[LogIdentity],
-        fail: Callable[[BaseException], None],
-    ) -> None:
+    def __init__(self, tools: WorkerTools, identities: list[LogIdentity]) -> None:
         self._tools = tools
         self._identities = identities
-        self._fail = fail
         self._kept: dict[int, StandbyPartition] = {}
         self._admin: AIOKafkaAdminClient | None = None
 
@@ -188,7 +194,7 @@ class Standbys:
         """
         if partition not in self._kept:
             self._kept[partition] = StandbyPartition(
-                self._identities[partition], self._tools, self._fail, after
+                self._identities[partition], self._tools, after
             )
             metrics.STANDBY_LAG_RECORDS.labels(str(partition)).set(math.inf)
 
@@ -201,10 +207,11 @@ class Standbys:
         if not self._kept:
             return
         try:
-            found = await self._group_offsets(list(self._kept))
-        except KafkaError:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = await self._group_offsets(list(self._kept))
+        except (KafkaError, TimeoutError) as error:
             await self.stop()
-            raise
+            raise KafkaTimeoutError from error
         for place, stored in found.items():
             standby = self._kept.get(place.partition)
             if standby is not None:

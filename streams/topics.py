@@ -17,6 +17,7 @@ EVENTS_MESSAGE_BYTES = 1_048_576
 DEAD_LETTERS_MESSAGE_BYTES = 2_097_152
 #: A ranking of ten thousand candidates fits, with an explanation or none.
 RANKING_MESSAGE_BYTES = 8_388_608
+RANKING_DEAD_LETTERS_BYTES = 16_777_216
 CONNECT_SECONDS = 3.0
 
 
@@ -48,9 +49,15 @@ def ranking_plans(settings: Settings) -> list[TopicPlan]:
         settings.rankings_topic,
         settings.rank_dead_letters_topic,
     )
-    size = {"max.message.bytes": str(RANKING_MESSAGE_BYTES)}
+    sizes = (RANKING_MESSAGE_BYTES, RANKING_MESSAGE_BYTES, RANKING_DEAD_LETTERS_BYTES)
     return [
-        TopicPlan(name, settings.partitions, {"cleanup.policy": "delete"}, size) for name in names
+        TopicPlan(
+            name,
+            settings.partitions,
+            {"cleanup.policy": "delete"},
+            {"max.message.bytes": str(size)},
+        )
+        for name, size in zip(names, sizes, strict=True)
     ]
 
 

@@ -51,6 +51,14 @@ async def test_an_explanation_is_what_really_happens_without_each_part(
         assert item["without_trigger"] == pytest.approx(really, abs=1e-6)
 
 
+async def test_nothing_left_is_explained_as_nothing(ranker: RankingWorker) -> None:
+    bids = [one | {"bid": 1.0} for one in CANDIDATES]
+    answer = await ranker.rank("u1", candidates=bids, reserve=10.0, top_k=3, explain=True)
+    assert answer["items"] == []
+    assert answer["n_left_out"] == len(CANDIDATES)
+    assert answer["explanation"] == {"behaviors": [], "items": [], "p_trigger": None}
+
+
 async def test_seen_items_and_items_below_the_reserve_are_left_out(ranker: RankingWorker) -> None:
     everything = await ranker.rank("u1")
     unseen = await ranker.rank("u1", exclude_seen=True)
@@ -140,6 +148,7 @@ async def test_a_batch_is_answered_as_if_each_had_come_alone(ranker: RankingWork
         ([*requests, {"user_id": "u1"}], "requests[3].candidates"),
         ([requests[0], requests[1] | {"reserve": 1}], "requests[1].reserve"),
         ([requests[0], requests[1] | {"model": "none"}], "requests[1].model"),
+        ([requests[0], requests[1] | {"explain": True}], "requests[1].explain"),
         ([], "requests"),
         ([requests[0]] * 101, "requests"),
     ):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from interest_nodes import Cluster, worker_node
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from ranking_requests import MALFORMED, request_with
@@ -175,6 +176,31 @@ async def test_a_request_without_a_correlation_id_is_found_by_its_place(
         await until_answered(settings, 1)
     [answer] = records_of(settings, settings.rankings_topic)
     assert headers_of(answer)["correlation-id"] == f"{settings.rank_requests_topic}/1/0"
+
+
+async def test_a_record_of_nothing_and_an_explanation_of_nothing_stop_nobody(
+    settings: Settings, bundle: Bundle
+) -> None:
+    candidates = [{"item_id": "1", "bid": 1.0}]
+    nothing_left = a_request(candidates=candidates, reserve=10.0, top_k=1, explain=True)
+    # A client of librdkafka sends such a record; the Python clients only in a batch.
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers)
+    await producer.start()
+    batch = producer.create_batch()
+    for value in (None, nothing_left, a_request()):
+        batch.append(key=None, value=value, timestamp=None)
+    await (await producer.send_batch(batch, settings.rank_requests_topic, partition=0))
+    await producer.stop()
+    async with (
+        worker_node(Cluster(bundle.updater), {0, 1, 2, 3}) as node,
+        answering(settings, bundle, node.url),
+    ):
+        await until_answered(settings, 3)
+    first, second = records_of(settings, settings.rankings_topic)
+    assert json.loads(first.value)["explanation"]["items"] == []
+    assert len(json.loads(second.value)["items"]) == len(CANDIDATES)
+    [letter] = records_of(settings, settings.rank_dead_letters_topic)
+    assert headers_of(letter)["reason"] == "bad_request"
 
 
 async def test_each_request_has_one_answer_whatever_is_killed(

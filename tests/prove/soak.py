@@ -3,12 +3,13 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from prove.reading import owned_partitions, positions
+from prove.reading import owned_partitions
 from prove.rows import Check, equal, figure
 from prove.system import Process, Service, System, SystemFailedError, wait_until
 from prove.topics import end_offsets
@@ -49,6 +50,7 @@ class Soak:
     rebalances: list[str] = field(default_factory=list)
     drain_seconds: float = 0.0
     _workers: dict[str, Service] = field(default_factory=dict)
+    _known: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> list[Service]:
         """Let it happen; returns the workers that run in the end."""
@@ -116,17 +118,21 @@ class Soak:
         self.memory.append((at, _resident_bytes(self._workers[STAYS].child.pid)))
         self.lags.append(self._lag())
 
-    def _lag(self) -> int:
-        """Return the events that no owner has applied."""
+    def _applied(self) -> dict[int, int]:
+        """Return the positions of the partitions that somebody owns and has opened."""
         applied: dict[int, int] = {}
         for worker in self._workers.values():
-            try:
-                parts = owned_partitions(worker.url)
-            except OSError:
-                continue  # It is starting.
-            applied |= {number: int(part["position"] or 0) for number, part in parts.items()}
+            with suppress(OSError):  # It may be starting.
+                for number, part in owned_partitions(worker.url).items():
+                    if part["position"] is not None:
+                        applied[number] = int(part["position"])
+        return applied
+
+    def _lag(self) -> int:
+        """Return the events that nobody has applied; of a partition on its way, as last known."""
+        self._known |= self._applied()
         ends = end_offsets(self.system.bootstrap, EVENTS_TOPIC)
-        return sum(end - applied.get(number, end) for number, end in ends.items())
+        return sum(end - self._known.get(number, 0) for number, end in ends.items())
 
     def _rebalance(self) -> None:
         """Let the second worker come or go."""
@@ -150,7 +156,7 @@ class Soak:
         ends = end_offsets(self.system.bootstrap, EVENTS_TOPIC)
 
         def is_level() -> bool:
-            at = {n: p for w in self._workers.values() for n, p in positions(w.url).items()}
+            at = self._applied()
             return all(at.get(number, 0) >= end for number, end in ends.items())
 
         wait_until("no lag", is_level, DRAIN_SECONDS)

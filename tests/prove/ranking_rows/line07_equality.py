@@ -211,7 +211,10 @@ class OverKafka:
         while waiting:
             for records in self._consumer.poll(200).values():
                 for record in records:
-                    at = waiting.pop(dict(record.headers)["correlation-id"])
+                    name = dict(record.headers)["correlation-id"]
+                    at = waiting.pop(name, None)
+                    if at is None:
+                        raise SystemFailedError(f"request {name!r} was answered again")
                     found[at] = by_item(json.loads(record.value))
             if time.monotonic() > deadline:
                 raise SystemFailedError(f"{len(waiting)} requests have no answer in the topic")

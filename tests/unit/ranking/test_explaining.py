@@ -1,13 +1,14 @@
 """The worth of a part is what really happens without it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.bundle import Bundle
+from models.bundle import Bundle, load_bundle, untrained_bundle
 from models.inputs import RankInputs
-from ranking.explaining import explanation_of
+from ranking.explaining import explanation_of, without_behavior
 
 ITEMS = ["7", "8", "9"]
 TYPES = ("click", "view")
@@ -26,7 +27,8 @@ def inputs_of(bundle: Bundle, items: list[int], **more: object) -> RankInputs:
         candidate_categories=np.zeros(len(ITEMS), np.uint64),
         time_ms=TIME_MS,
         n_behaviors=n,
-        **{"memory": memory_of(bundle, items), **more},  # type: ignore[arg-type]
+        **({"memory": memory_of(bundle, items)} if "memory" not in more else {}),
+        **more,  # type: ignore[arg-type]
     )
 
 
@@ -82,3 +84,18 @@ def test_somebody_without_behaviors_is_explained_too(bundle: Bundle) -> None:
     told = explanation_of(bundle.ranker, inputs_of(bundle, [], memory=None), ITEMS, TYPES)
     assert told.behaviors == []
     assert all(item.without_behavior == [] for item in told.items)
+
+
+def test_no_older_behavior_takes_the_place_of_the_one_left_out(tmp_path: Path) -> None:
+    # At a hundred behaviors a recurrent reader sees fifty: with one less it would see ninety-nine.
+    untrained_bundle(tmp_path, "dien")
+    bundle = load_bundle(tmp_path)
+    done = list(range(1, 101))
+    inputs = inputs_of(bundle, done, memory=None)
+    n_seen = bundle.ranker.n_seen(inputs)
+    assert n_seen < len(done)
+    without = without_behavior(inputs, 99, n_seen)
+    assert without.behavior_items.tolist() == done[-n_seen:-1]
+    assert bundle.ranker.n_seen(without) == n_seen - 1
+    told = explanation_of(bundle.ranker, inputs, ITEMS, TYPES)
+    assert [behavior.item_id for behavior in told.behaviors] == [str(one) for one in done[-n_seen:]]
