@@ -33,7 +33,10 @@ def prove(bench: Bench) -> Iterator[Check]:
         yield figure(f"{label}, AUC and GAUC", f"{with_spread(aucs)} and {with_spread(gaucs)}")
     for label, mean in means.items():
         less = mean - base["auc"]
-        yield Check(f"{label} less count baseline, AUC", f"{less:+.4f}", "above 0", less > 0)
+        # Seeds of a row differ by up to .005: what one alone says against so little is an aim.
+        is_aim = label not in HEADLINES
+        what = f"{label} less count baseline, AUC"
+        yield Check(what, f"{less:+.4f}", "above 0", less > 0, is_aim)
     table = ResultTable("ebnerd", "EB-NeRD demo bundle, test: the later week")
     table.add_baseline(results[0])
     table.add_trained(results)
