@@ -32,7 +32,13 @@ def prove(bench: Bench) -> Iterator[Check]:
     bench.say("make bench-peers: ours and the peers take turns")
     given = f"ARGS=--json --runs {RUNS} --folder {tables.directory}"
     log = bench.workspace / "bench-peers.log"
-    process = Process("make bench-peers", ["make", "bench-peers", given], os.environ, log, ROOT)
+    process = Process(
+        "make bench-peers",
+        ["make", "--no-print-directory", "bench-peers", given],
+        os.environ,
+        log,
+        ROOT,
+    )
     try:
         status = process.wait(SECONDS)
     finally:

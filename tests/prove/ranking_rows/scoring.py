@@ -23,7 +23,8 @@ def measured(log: Path) -> dict[str, Any]:
         SystemFailedError: It did not come to its end.
     """
     given = f"ARGS=--json --runs {RUNS}"
-    process = Process("make bench-scoring", ["make", "bench-scoring", given], os.environ, log, ROOT)
+    argv = ["make", "--no-print-directory", "bench-scoring", given]
+    process = Process("make bench-scoring", argv, os.environ, log, ROOT)
     try:
         status = process.wait(SECONDS)
     finally:
