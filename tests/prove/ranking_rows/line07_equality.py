@@ -212,10 +212,9 @@ class OverKafka:
             for records in self._consumer.poll(200).values():
                 for record in records:
                     name = dict(record.headers)["correlation-id"]
-                    at = waiting.pop(name, None)
-                    if at is None:
+                    if name not in waiting:
                         raise SystemFailedError(f"request {name!r} was answered again")
-                    found[at] = by_item(json.loads(record.value))
+                    found[waiting.pop(name)] = by_item(json.loads(record.value))
             if time.monotonic() > deadline:
                 raise SystemFailedError(f"{len(waiting)} requests have no answer in the topic")
         return [found[at] for at in range(len(requests))]
