@@ -151,10 +151,8 @@ class TimeAwareUnit(nn.Module):
         of_query, of_place = self._of_query_and_place()
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)
         if self.of_facts is None or facts is None:
-            facts, rows = (
-                keys.new_empty(*keys.shape[:2], queries.shape[1], 0),
-                wq.new_empty(0, len(wq)),
-            )
+            facts = keys.new_empty(*keys.shape[:2], queries.shape[1], 0)
+            rows = wq.new_empty(0, len(wq))
         else:
             rows = self.of_facts.weight.T
         inputs = PlacedInputs(

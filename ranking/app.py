@@ -7,7 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from interest_center import metrics
 from interest_center.api.refusals import EXCEPTION_HANDLERS, Health
-from interest_center.core.errors import BadRequestError, NotReadyError
+from interest_center.core.errors import BadRequestError
 from ranking.http_bodies import AnyRequest, body_of, encoded, trace_of
 from ranking.inference_protocol import INFERENCE_PROTOCOL, InferRequest
 from ranking.messages import BatchAnswer, BatchRequest, RankAnswer, RankRequest
@@ -90,8 +90,7 @@ async def ready(request: AnyRequest) -> Health:
     the interest workers go away it answers `degraded`, which is better than nothing.
     """
     rankings: Rankings = request.app.state.rankings
-    if not rankings.has_owners:
-        raise NotReadyError("no interest worker has answered yet")
+    rankings.check_ready()
     models = {
         name: {"model": bundle.name, "fingerprint": bundle.fingerprint}
         for name, bundle in rankings.bundles.items()

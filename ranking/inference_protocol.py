@@ -17,7 +17,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from msgspec import Meta
 
-from interest_center.core.errors import BadRequestError, NotReadyError
+from interest_center.core.errors import BadRequestError
 from models.bundle import Bundle
 from ranking.http_bodies import AnyRequest, body_of, encoded, trace_of
 from ranking.messages import RankAnswer, RankRequest
@@ -172,8 +172,7 @@ async def server_live() -> Live:
 async def server_ready(request: AnyRequest) -> Ready:
     """Tell whether rankings are made from states."""
     rankings: Rankings = request.app.state.rankings
-    if not rankings.has_owners:
-        raise NotReadyError("no interest worker has answered yet")
+    rankings.check_ready()
     return Ready()
 
 

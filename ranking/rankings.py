@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from interest_center import metrics
-from interest_center.core.errors import BadRequestError, OverloadedError
+from interest_center.core.errors import BadRequestError, NotReadyError, OverloadedError
 from interest_center.core.messages import UserState
 from models.bundle import Bundle
 from ranking.messages import RankAnswer, RankRequest
+from ranking.request_reading import in_batch
 from ranking.scorer import Scorer, WorkDone
 from ranking.state_client import StateClient, StateMissingError
 
@@ -56,10 +57,14 @@ class Rankings:
         """Whether one more request would be taken."""
         return self._n_inside < MAX_AT_ONCE
 
-    @property
-    def has_owners(self) -> bool:
-        """Whether a worker has ever said who owns what."""
-        return self._states.has_owners
+    def check_ready(self) -> None:
+        """Make sure that rankings are made from states.
+
+        Raises:
+            NotReadyError: No worker has said yet who owns what.
+        """
+        if not self._states.has_owners:
+            raise NotReadyError("no interest worker has answered yet")
 
     def close(self) -> None:
         """End the scoring thread when it is done with what it has."""
@@ -88,8 +93,7 @@ class Rankings:
         )
         for number, answer in enumerate(answers):
             if isinstance(answer, BadRequestError):
-                place = f"requests[{number}].{answer.field}"
-                raise BadRequestError(answer.message, place) from answer
+                raise in_batch(number, answer) from answer
             if isinstance(answer, BaseException):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]

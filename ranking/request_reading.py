@@ -66,9 +66,13 @@ def decode_batch(body: bytes, media_type: str = JSON_MEDIA_TYPE) -> list[RankReq
             if request.explain:
                 raise BadRequestError("explanations are made one by one, by /v1/rank", "explain")
         except BadRequestError as error:
-            place = f"requests[{number}].{error.field}"
-            raise BadRequestError(error.message, place) from error
+            raise in_batch(number, error) from error
     return requests
+
+
+def in_batch(number: int, error: BadRequestError) -> BadRequestError:
+    """Return the error of one request of a batch, its field named within the batch."""
+    return BadRequestError(error.message, f"requests[{number}].{error.field}")
 
 
 def decode_message(body: bytes, media_type: str, kind: type[Message]) -> Message:

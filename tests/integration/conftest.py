@@ -50,6 +50,20 @@ def start(worker_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., W
 
 
 @pytest.fixture
+def start_named(
+    worker_settings: Settings, start: Callable[..., WorkerProcess]
+) -> Callable[..., WorkerProcess]:
+    """Start workers by name, each with a port and a state directory of its own."""
+    ports: dict[str, int] = {}
+
+    def begin(name: str, **other: Any) -> WorkerProcess:
+        port = ports.setdefault(name, choose_ports(0)[0])
+        return start(worker_port=port, state_dir=worker_settings.home / name, **other)
+
+    return begin
+
+
+@pytest.fixture
 def sender(worker_settings: Settings) -> Sender:
     return Sender(worker_settings)
 

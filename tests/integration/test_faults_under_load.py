@@ -28,18 +28,6 @@ NEW_NETWORK = ("unshare", "--map-root-user", "--net")
 FOR_EVER = ("sleep", "infinity")
 
 
-@pytest.fixture
-def start_other(worker_settings: Settings, start: Start) -> Callable[[str], WorkerProcess]:
-    """Start workers by name, each with a port and a state directory of its own."""
-    ports: dict[str, int] = {}
-
-    def begin(name: str) -> WorkerProcess:
-        port = ports.setdefault(name, choose_ports(0)[0])
-        return start(worker_port=port, state_dir=worker_settings.home / name)
-
-    return begin
-
-
 def applied(*workers: WorkerProcess) -> int:
     """Return the events that the owners of all partitions have applied."""
     return sum(worker.counters().get("applied", 0) for worker in workers)
@@ -230,27 +218,25 @@ def test_what_is_delivered_twice_counts_once(sender: Sender, start: Start) -> No
     assert worker.counters()["duplicate"] == 500
 
 
-def test_partitions_that_move_to_and_fro(
-    sender: Sender, start_other: Callable[[str], WorkerProcess]
-) -> None:
-    first, second = start_other("first").wait_ready(), start_other("second")
+def test_partitions_that_move_to_and_fro(sender: Sender, start_named: Start) -> None:
+    first, second = start_named("first").wait_ready(), start_named("second")
     with sender.sending():
         for _ in range(3):
             wait_until(lambda one=second: len(one.partitions()) == 2, "two partitions each")
             time.sleep(1.0)
             assert second.stop() == 0, second.output()
             wait_until(lambda: len(first.partitions()) == 4, "the first one owns all")
-            second = start_other("second")
+            second = start_named("second")
         wait_until(lambda one=second: len(one.partitions()) == 2, "two partitions each")
     finish(sender, first, second)
 
 
-def test_a_rolling_restart(sender: Sender, start_other: Callable[[str], WorkerProcess]) -> None:
-    workers = {name: start_other(name).wait_ready() for name in ("first", "second")}
+def test_a_rolling_restart(sender: Sender, start_named: Start) -> None:
+    workers = {name: start_named(name).wait_ready() for name in ("first", "second")}
     with sender.sending():
         for name in ("first", "second", "first", "second"):
             assert workers[name].stop() == 0, workers[name].output()
-            workers[name] = start_other(name)
+            workers[name] = start_named(name)
             wait_until(lambda one=workers[name]: len(one.partitions()) == 2, "its share again")
     finish(sender, *workers.values())
 

@@ -9,23 +9,10 @@ import pytest
 from worker_process import Sender, WorkerProcess, wait_until
 
 from interest_center.settings import Settings
-from streams.ports import choose_ports
 
 pytestmark = pytest.mark.kafka
 
 Pair = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def start_named(worker_settings: Settings, start: Callable[..., WorkerProcess]) -> Pair:
-    """Start workers by name, each with a port and a state directory of its own."""
-    ports: dict[str, int] = {}
-
-    def begin(name: str, **other: Any) -> WorkerProcess:
-        port = ports.setdefault(name, choose_ports(0)[0])
-        return start(worker_port=port, state_dir=worker_settings.home / name, **other)
-
-    return begin
 
 
 def standbys(worker: WorkerProcess) -> dict[int, int]:

@@ -1,16 +1,19 @@
-"""Runs ``uic bench`` and reads its JSON: the figures of the engine's lines."""
+"""Runs benchmarks and reads their JSON: ``uic bench``, and those that ``make`` has a verb for."""
 
 import json
+import os
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from prove.content_hashes import ROOT
 from prove.rows import NotShownError
-from prove.system import UIC, SystemFailedError
+from prove.system import UIC, Process, SystemFailedError
 
 SECONDS = 7_200.0
+MAKE_SECONDS = 3_600.0
 #: Made by `make prove SUITE=engine` and `make bench-engine`.
 PEERS_UIC = ROOT / ".venv-engine-peers" / "bin" / "uic"
 
@@ -35,6 +38,30 @@ def bench(what: str, *arguments: str, peers: Sequence[str] = ()) -> dict[str, An
         raise SystemFailedError(f"{' '.join(command[1:])} ended: {done.stderr[-1_000:]}")
     said: dict[str, Any] = json.loads(done.stdout)
     return said
+
+
+def make_bench(verb: str, arguments: str, log: Path) -> dict[str, Any]:
+    """Run a benchmark by its verb of the Makefile and return what it says.
+
+    Raises:
+        SystemFailedError: It did not come to its end.
+    """
+    argv = ["make", "--no-print-directory", verb, f"ARGS=--json {arguments}"]
+    process = Process(f"make {verb}", argv, os.environ, log, ROOT)
+    try:
+        status = process.wait(MAKE_SECONDS)
+    finally:
+        process.stop()
+    if status:
+        raise SystemFailedError(f"{process.name}: {process.tail()}")
+    said = process.said()
+    told: dict[str, Any] = json.loads(said[said.index("{\n") :])
+    return told
+
+
+def three(values: Mapping[str, float], form: str = "{:.2f}") -> str:
+    """Return least, middle and largest value, as these benchmarks tell them."""
+    return " / ".join(form.format(values[name]) for name in ("min", "median", "max"))
 
 
 def spread(values: Sequence[float], form: str = ",.0f") -> str:

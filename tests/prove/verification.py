@@ -1,9 +1,11 @@
 """Checks a running system against the oracle: every user, every counter, every dead letter."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from prove.comparison import Answer, Comparison, compare, shown_to_fail
 from prove.oracle import OUTCOMES, Oracle
@@ -156,6 +158,24 @@ def verified(
     outcome, _, seconds = read_and_compare(workers, expected, say)
     text = f"{outcome.told()} (read in {seconds:.0f} s)"
     yield Check(f"{prefix}every user over HTTP", text, "equal, memory within 1e-4", outcome.equal)
+
+
+def uic_verify(
+    system: System, workers: Sequence[Service], *arguments: str, seconds: float = 3_600.0
+) -> tuple[int, dict[str, Any]]:
+    """Run ``uic verify`` and return its exit status, and what it says.
+
+    Raises:
+        SystemFailedError: It could not tell.
+    """
+    urls = ",".join(worker.url for worker in workers)
+    done = system.run(
+        "verify", "--json", *arguments, check=False, seconds=seconds, worker_urls=urls
+    )
+    if done.returncode == 2 or not done.stdout:
+        raise SystemFailedError(f"uic verify ended {done.returncode}: {done.stderr[-800:]}")
+    said: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, said
 
 
 def check_of_the_check(workers: Sequence[Service], expected: Expectation) -> Check:

@@ -1,6 +1,5 @@
 """Line 5: 100 random kills under load, every named fault by itself, and two broken builds."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from prove.mutations.mutation import Mutation
 from prove.pytest_runs import Case, run_pytest
 from prove.rows import Bench, Check
 from prove.steady_load import SteadyLoad, endless
-from prove.system import System, SystemFailedError
-from prove.verification import check_of_the_check, expectation, verified
+from prove.system import Service, System
+from prove.verification import check_of_the_check, expectation, uic_verify, verified
 
 N_PARTITIONS = 4
 N_MALFORMED = 300
@@ -121,22 +120,21 @@ def play(bench: Bench, system: System, bundle: Path, n_kills: int) -> Iterator[C
     expected = expectation(landed, bundle)
     yield from verified(system, workers, expected, bench.say, f"after {n_kills} kills")
     yield check_of_the_check(workers, expected)
-    yield verify_command(bench, system, [worker.url for worker in workers], len(landed))
+    yield verify_command(bench, system, workers, len(landed))
 
 
-def verify_command(bench: Bench, system: System, urls: Sequence[str], n_records: int) -> Check:
+def verify_command(
+    bench: Bench, system: System, workers: Sequence[Service], n_records: int
+) -> Check:
     """Run ``uic verify`` over all users."""
     bench.say("uic verify")
-    done = system.run("verify", "--json", check=False, seconds=3_600, worker_urls=",".join(urls))
-    if done.returncode == 2 or not done.stdout:
-        raise SystemFailedError(f"uic verify ended {done.returncode}: {done.stderr[-800:]}")
-    said = json.loads(done.stdout)
+    status, said = uic_verify(system, workers)
     return Check(
         "uic verify of all users",
         f"{'clean' if said['clean'] else said['differences'][:3]}: {said['users']:,} users, "
         f"{said['events']:,} events, {said['memories']:,} memories",
         "clean, exit status 0",
-        said["clean"] and done.returncode == 0 and said["records"] == n_records,
+        said["clean"] and status == 0 and said["records"] == n_records,
     )
 
 

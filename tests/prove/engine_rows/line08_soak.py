@@ -1,12 +1,12 @@
 """Line 8: twenty minutes at half of the top rate, with a rebalance every two minutes."""
 
-import json
 from collections.abc import Iterator
 
 from prove.benches import bench, of_ours
 from prove.rows import Bench, Check, figure
 from prove.soak import Soak
-from prove.system import System, SystemFailedError
+from prove.system import System
+from prove.verification import uic_verify
 from streams.bench.workload import Workload
 
 SECONDS = 1_200.0
@@ -37,11 +37,7 @@ def prove(bench_: Bench) -> Iterator[Check]:
         bench_.say("uic verify")
         users = bench_.rng(8).choice(N_USERS, N_VERIFIED, replace=False) + 1
         named = [part for user in users.tolist() for part in ("--user", str(user))]
-        urls = ",".join(worker.url for worker in workers)
-        done = system.run("verify", "--json", *named, check=False, seconds=7_200, worker_urls=urls)
-        if not done.stdout:
-            raise SystemFailedError(f"uic verify ended {done.returncode}: {done.stderr[-800:]}")
-        told = json.loads(done.stdout)
+        status, told = uic_verify(system, workers, *named, seconds=7_200)
         text = (
             f"{told['users']:,} users, {told['events']:,} events, {told['memories']:,} memories; "
             f"{told['users_different']} differ, other differences {told['other_differences']}"
@@ -50,5 +46,5 @@ def prove(bench_: Bench) -> Iterator[Check]:
             f"uic verify of {N_VERIFIED} users",
             text,
             "status 0, nothing differs",
-            done.returncode == 0 and told["users"] == N_VERIFIED,
+            status == 0 and told["users"] == N_VERIFIED,
         )

@@ -1,18 +1,13 @@
 """Line 7: training speed beside the peers, in the same run, by ``make bench-peers``."""
 
-import json
-import os
 from collections.abc import Iterator
-from typing import Any
 
-from prove.content_hashes import ROOT
+from prove.benches import make_bench, three
 from prove.models_rows.line02_movielens import movielens_tables
 from prove.rows import Bench, Check, aim, figure
-from prove.system import Process, SystemFailedError
 from prove.trainings import Trainings
 
 RUNS = 3
-SECONDS = 3_600.0
 AIM, AIM_OF_MEMORIES = 3.0, 1.0
 #: Of ours, by what each is called there, and the least that is aimed at.
 AIMS = {
@@ -30,23 +25,8 @@ def prove(bench: Bench) -> Iterator[Check]:
     trainings = Trainings(bench.workspace, bench.say)
     tables = movielens_tables(bench, trainings)
     bench.say("make bench-peers: ours and the peers take turns")
-    given = f"ARGS=--json --runs {RUNS} --folder {tables.directory}"
-    log = bench.workspace / "bench-peers.log"
-    process = Process(
-        "make bench-peers",
-        ["make", "--no-print-directory", "bench-peers", given],
-        os.environ,
-        log,
-        ROOT,
-    )
-    try:
-        status = process.wait(SECONDS)
-    finally:
-        process.stop()
-    if status:
-        raise SystemFailedError(f"{process.name}: {process.tail()}")
-    said = process.said()
-    told: dict[str, Any] = json.loads(said[said.index("{\n") :])
+    arguments = f"--runs {RUNS} --folder {tables.directory}"
+    told = make_bench("bench-peers", arguments, bench.workspace / "bench-peers.log")
     sizes = ", ".join(f"{name} {size}" for name, size in told["sizes"].items())
     yield figure("sizes", f"{sizes}; {told['threads']} threads, {told['processors']} processors")
     for name, values in told["samples_per_second"].items():
@@ -59,8 +39,3 @@ def prove(bench: Bench) -> Iterator[Check]:
     slowest = min(values["median"] for values in whole)
     what = "least median of the ratios to peers that make their batches, as ours does"
     yield Check(what, f"{slowest:.2f}", "above 1: no peer trains faster", slowest > 1)
-
-
-def three(values: dict[str, float], form: str) -> str:
-    """Return least, middle and largest value."""
-    return " / ".join(form.format(values[name]) for name in ("min", "median", "max"))

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from prove.ranking_rows.scoring import Figures, measured, three
+from prove.benches import three
+from prove.ranking_rows.scoring import measured
 from prove.rows import Bench, Check, figure
 
 LARGE = "1000 x 100"
@@ -18,8 +19,7 @@ def prove(bench: Bench) -> Iterator[Check]:
     told = measured(bench.workspace.parent / "bench-scoring.log")
     sizes = ", ".join(f"{name} {size}" for name, size in told["sizes"].items())
     yield figure("sizes, threads", f"{sizes}; {told['threads']} of {told['processors']}")
-    times: Figures = told["milliseconds"]
-    ratios: Figures = told["ratios"]
+    times, ratios = told["milliseconds"], told["ratios"]
     for shape in SHAPES:
         for name in ("din", *LEAST, "products of matrices"):
             yield figure(f"{shape}: {name}, ms", three(times[f"{name}, {shape}"]))

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from prove.benches import three
 from prove.ranking_rows.line01_scoring import SHAPES
-from prove.ranking_rows.scoring import measured, three
+from prove.ranking_rows.scoring import measured
 from prove.rows import Bench, Check, figure
 
 MODELS = ("dien", "dei2n", "din+mimn", "din+hpmn")
