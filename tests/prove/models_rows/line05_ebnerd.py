@@ -7,9 +7,8 @@ from prove.result_tables import ResultTable, figures_of, with_spread
 from prove.rows import Bench, Check, figure
 from prove.trainings import Trainings, by_label, mean_and_spread, with_seeds
 
+#: Of every row: seeds of one differ by up to .005, which is more than some are above the baseline.
 SEEDS = 3
-#: Rows of three seeds: the trigger and the time intervals at their best. The others have one.
-HEADLINES = ("DMIN", "DMIN+TRA", "DEI2N, no time intervals", "DEI2N")
 
 
 def prove(bench: Bench) -> Iterator[Check]:
@@ -21,7 +20,7 @@ def prove(bench: Bench) -> Iterator[Check]:
     wanted = [
         one
         for row, recipe in rows
-        for one in with_seeds(row, tables, recipe, SEEDS if row in HEADLINES else 1)
+        for one in with_seeds(row, tables, recipe, SEEDS)
     ]
     results = trainings.results(wanted)
     base = results[0].figures["count_baseline"]
@@ -33,10 +32,7 @@ def prove(bench: Bench) -> Iterator[Check]:
         yield figure(f"{label}, AUC and GAUC", f"{with_spread(aucs)} and {with_spread(gaucs)}")
     for label, mean in means.items():
         less = mean - base["auc"]
-        # Seeds of a row differ by up to .005: what one alone says against so little is an aim.
-        is_aim = label not in HEADLINES
-        what = f"{label} less count baseline, AUC"
-        yield Check(what, f"{less:+.4f}", "above 0", less > 0, is_aim)
+        yield Check(f"{label} less count baseline, AUC", f"{less:+.4f}", "above 0", less > 0)
     table = ResultTable("ebnerd", "EB-NeRD demo bundle, test: the later week")
     table.add_baseline(results[0])
     table.add_trained(results)
