@@ -17,11 +17,7 @@ def prove(bench: Bench) -> Iterator[Check]:
     log = bench.log_file("ebnerd-demo", "impressions.csv.gz")
     tables = trainings.tables("ebnerd", log.parent)
     rows = recipes("ebnerd").items()
-    wanted = [
-        one
-        for row, recipe in rows
-        for one in with_seeds(row, tables, recipe, SEEDS)
-    ]
+    wanted = [one for row, recipe in rows for one in with_seeds(row, tables, recipe, SEEDS)]
     results = trainings.results(wanted)
     base = results[0].figures["count_baseline"]
     means = dict[str, float]()
