@@ -20,8 +20,8 @@ from models.training_vocabulary import make_vocabulary
 
 STATE = StateConfig()
 MODEL = "din+mimn"
-#: Many parts, after each of which the training can be left.
-SETTINGS = ("epochs=3", "requests_at_once=16", "part_size=35", "user_dim=4", "patience=4")
+#: Many parts, after each of which the training can be left, and seconds of work behind them.
+SETTINGS = ("epochs=8", "requests_at_once=16", "part_size=35", "user_dim=4", "patience=9")
 #: Nothing is drawn, and nothing is measured over a batch: the order of a sum is all that differs.
 SAME_SUMS = ("unknown_share=0", "memory_dropout=0", "activation=prelu", "epochs=2")
 

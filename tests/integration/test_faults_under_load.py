@@ -88,8 +88,12 @@ class Island:
         self._place = place
         self._children = [subprocess.Popen([*NEW_NETWORK, *FOR_EVER])]
         self._pid = self._children[0].pid
-        ours = os.readlink("/proc/self/ns/net")
-        wait_until(lambda: os.readlink(f"/proc/{self._pid}/ns/net") != ours, "a namespace")
+
+    def open(self) -> None:
+        """Wait until the namespace is there, and set its link up."""
+        comm = Path(f"/proc/{self._pid}/comm")
+        # When unshare has become what it runs, its users are mapped too.
+        wait_until(lambda: comm.read_text().strip() == FOR_EVER[0], "a namespace")
         self.network("up")
 
     @property
@@ -126,8 +130,11 @@ class Island:
 @pytest.fixture
 def island(tmp_path: Path) -> Iterator[Island]:
     made = Island(tmp_path)
-    yield made
-    made.end()
+    try:
+        made.open()
+        yield made
+    finally:
+        made.end()
 
 
 def has_namespaces() -> bool:

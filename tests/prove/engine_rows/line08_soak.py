@@ -33,6 +33,7 @@ def prove(bench_: Bench) -> Iterator[Check]:
         system.start_broker()
         soak = Soak(system, load, rate, REBALANCE_SECONDS, bench_.say)
         workers = soak.run()
+        yield soak.flat_memory()
         yield from soak.told()
         bench_.say("uic verify")
         users = bench_.rng(8).choice(N_USERS, N_VERIFIED, replace=False) + 1
