@@ -40,7 +40,7 @@ COMMANDS = {
     ),
     "train": LazyCommand("models.train", "train", "Train a model bundle from event logs."),
     "evaluate": LazyCommand("models.evaluate", "evaluate", "AUC, GAUC, log loss of a bundle."),
-    "ranker": LazyCommand("ranking.service", "ranker", "The ranking worker: candidates to scores."),
+    "ranker": LazyCommand("ranking.command", "ranker", "The ranking worker: candidates to scores."),
     "demo": LazyCommand("streams.demo", "demo", "The whole system, explained in a minute."),
 }
 

@@ -4,6 +4,9 @@ Metrics are set once a batch, a request or a timer tick, never once an event. Th
 ranker are different processes and each shows its own registry only.
 """
 
+import os
+from collections.abc import Iterator
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -15,6 +18,12 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+#: Environment variable by which prometheus_client puts the values of a process into files, to be
+#: shown together with those of its sisters; it is read once, when the library is imported.
+SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -227,9 +236,37 @@ RANK_STATE_AGE_SECONDS = Histogram(
     buckets=_SLOW,
     registry=RANKER,
 )
+RANK_EXPOSURES = Counter(
+    "uic_rank_exposures",
+    "Records of what was shown, by result: sent, lost",
+    ["result"],
+    registry=RANKER,
+)
+RANK_HEDGED_READS = Counter(
+    "uic_rank_hedged_reads",
+    "Reads of a state that were late and asked for once more, by which answer came: first, second",
+    ["result"],
+    registry=RANKER,
+)
 RANK_KAFKA = Counter(
     "uic_rank_kafka",
     "Requests of the topic by result: answered, dead_lettered; each in a committed transaction",
+    ["result"],
+    registry=RANKER,
+)
+RANK_CATALOG_ITEMS = Gauge(
+    "uic_rank_catalog_items", "Items of the catalog in use",
+    multiprocess_mode="livemax", registry=RANKER,
+)  # fmt: skip
+RANK_CATALOG_RELOADS = Counter(
+    "uic_rank_catalog_reloads",
+    "Catalogs by result: used, refused (a file that cannot be read; the one before stays in use)",
+    ["result"],
+    registry=RANKER,
+)
+RANK_CATALOG_RECORDS = Counter(
+    "uic_rank_catalog_records",
+    "Records of the catalog's topic by result: read, refused (they change nothing)",
     ["result"],
     registry=RANKER,
 )
@@ -237,10 +274,31 @@ RANK_MODEL = Gauge(
     "uic_rank_model_info",
     "1; the bundle that scores",
     ["model", "fingerprint", "memory_fingerprint"],
+    multiprocess_mode="livemax",
     registry=RANKER,
 )
 
 
 def render(registry: CollectorRegistry) -> bytes:
-    """Return the metrics of one process in the text format that Prometheus scrapes."""
+    """Return the metrics of one process in the text format that Prometheus scrapes.
+
+    Of one of several processes behind a port: the sums of all, without those of the process itself
+    (memory, descriptors), which nobody could tell apart.
+    """
+    if SHARED_DIRECTORY in os.environ:
+        return generate_latest(_Together(registry))
     return generate_latest(registry)
+
+
+class _Together(CollectorRegistry):
+    """The metrics of a registry, as all processes together have counted them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._own = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of the registry; the files hold those of others too."""
+        own = {family.name for family in self._own.collect()}
+        everything = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
+        yield from (family for family in everything if family.name in own)

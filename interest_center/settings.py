@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     rank_requests_topic: str = "uic-rank-requests"
     rankings_topic: str = "uic-rankings"
     rank_dead_letters_topic: str = "uic-rank-dead-letters"
+    exposures_topic: str = Field("", description="what was shown, for training; empty: not logged")
     rank_group: str = Field("uic-ranking-worker", description="consumer group of ranking workers")
 
     group: str = Field("uic-interest-worker", description="consumer group of the interest workers")
@@ -81,6 +82,9 @@ class Settings(BaseSettings):
     )
     ranker_host: str = "127.0.0.1"
     ranker_port: int = Field(8090, ge=0, le=65535)
+    ranker_processes: int = Field(1, ge=1, le=256, description="behind the ranker's port")
+    catalog: Path | None = Field(None, description="file of the items, watched; none: no catalog")
+    catalog_topic: str = Field("", description="compacted topic of the items; empty: no catalog")
     rank_deadline_ms: int = Field(50, ge=1, description="time a ranking waits for the state")
 
     bundle: Path | None = Field(None, description="directory of the model bundle; none: no memory")

@@ -51,24 +51,22 @@ def make_vocabulary(
     users = (
         data.user_ids[np.unique(requests.users[train])] if config.knows_users else vocabulary.users
     )
-    buckets = vocabulary.item_prices
     if config.price_dim and prices is not None:
-        buckets = _item_prices(vocabulary, *prices)
-    return replace(vocabulary, users=users, item_prices=buckets, n_buckets=config.n_item_buckets)
+        vocabulary = _with_prices(vocabulary, *prices)
+    return replace(vocabulary, users=users, n_buckets=config.n_item_buckets)
 
 
-def _item_prices(
-    vocabulary: Vocabulary, items: Ids, prices: NDArray[np.float64]
-) -> NDArray[np.uint8]:
-    """Return the bucket of the last price given for each item of a vocabulary.
+def _with_prices(vocabulary: Vocabulary, items: Ids, prices: NDArray[np.float64]) -> Vocabulary:
+    """Return a vocabulary with the bucket of the last price given for each item.
 
     Prices count in units of their median, so that any currency fills the middle of the buckets.
     """
     known = np.isfinite(prices) & (prices > 0)
     if not known.any():
-        return np.zeros(0, np.uint8)
+        return vocabulary
+    unit = float(np.median(prices[known]))
     rows: Ints = rows_of(vocabulary.items, items[known])
     buckets = np.zeros(len(vocabulary.items) + 1, np.uint8)
     # Of several values for one place numpy keeps the last.
-    buckets[rows] = price_buckets(prices[known] / np.median(prices[known]))
-    return buckets[1:]
+    buckets[rows] = price_buckets(prices[known] / unit)
+    return replace(vocabulary, item_prices=buckets[1:], price_unit=unit)

@@ -77,6 +77,7 @@ class Vocabulary:
         users: Sorted user ids, empty when users are not told apart by their id, ``[n_users]``.
         item_prices: Price bucket of each item, 0 where it is not known, ``[n_items]``; empty: of
             none.
+        price_unit: Price of the middle bucket, 0 where there are no buckets.
         n_buckets: Rows for items that are not in it, by their hash; 0: they share the unknown row.
     """
 
@@ -85,6 +86,7 @@ class Vocabulary:
     categories: Ids
     users: Ids = field(default_factory=_NO_IDS.copy)
     item_prices: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    price_unit: float = 0.0
     n_buckets: int = 0
 
     @classmethod
@@ -104,12 +106,18 @@ class Vocabulary:
             KeyError: A part is not there.
         """
         parts = {name: tensors[_PREFIX + name] for name in _ARRAYS}
-        return cls(**parts, n_buckets=int(tensors[_PREFIX + "n_buckets"][0]))  # type: ignore[arg-type]
+        buckets = int(tensors[_PREFIX + "n_buckets"][0])
+        # Bundles of before have none.
+        unit = float(tensors.get(_PREFIX + "price_unit", _NO_UNIT)[0])
+        return cls(**parts, price_unit=unit, n_buckets=buckets)  # type: ignore[arg-type]
 
     def to_tensors(self) -> dict[str, NDArray[np.generic]]:
         """Return the vocabulary as tensors of a bundle."""
         parts = {_PREFIX + name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
-        return parts | {_PREFIX + "n_buckets": np.array([self.n_buckets], np.uint64)}
+        parts[_PREFIX + "n_buckets"] = np.array([self.n_buckets], np.uint64)
+        if self.price_unit:
+            parts[_PREFIX + "price_unit"] = np.array([self.price_unit])
+        return parts
 
     @property
     def table_rows(self) -> TableRows:
@@ -158,5 +166,6 @@ class Vocabulary:
         return rows_of(self.users, users)
 
 
+_NO_UNIT = np.zeros(1)
 _PREFIX = "vocabulary."
 _ARRAYS = ("items", "item_categories", "categories", "users", "item_prices")

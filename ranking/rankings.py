@@ -5,14 +5,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import structlog
+
 from interest_center import metrics
 from interest_center.core.errors import BadRequestError, NotReadyError, OverloadedError
 from interest_center.core.messages import UserState
 from models.bundle import Bundle
+from models.catalog import Catalog, with_catalog
 from ranking.messages import RankAnswer, RankRequest
 from ranking.request_reading import in_batch
 from ranking.scorer import Scorer, WorkDone
 from ranking.state_client import StateClient, StateMissingError
+
+log = structlog.get_logger(__name__)
 
 #: Requests that are worked on or wait for it at once; about a second of work with 100 candidates.
 MAX_AT_ONCE = 200
@@ -32,15 +37,22 @@ class Rankings:
             none is asked for.
         states: Where the states are read.
         now_ms: The clock.
+        on_answer: Told of each answer, with its request and the time that was ranked for.
     """
 
     def __init__(
-        self, bundles: Mapping[str, Bundle], states: StateClient, now_ms: Callable[[], int]
+        self,
+        bundles: Mapping[str, Bundle],
+        states: StateClient,
+        now_ms: Callable[[], int],
+        on_answer: Callable[[RankRequest, RankAnswer, int], None] | None = None,
     ) -> None:
+        self._loaded = dict(bundles)
         self._scorers = {name: Scorer(bundle) for name, bundle in bundles.items()}
         self.default = next(iter(bundles))
         self._states = states
         self._now_ms = now_ms
+        self._on_answer = on_answer
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._n_inside = 0
         for bundle in bundles.values():
@@ -51,6 +63,15 @@ class Rankings:
     def bundles(self) -> dict[str, Bundle]:
         """What scores, by name."""
         return {name: scorer.bundle for name, scorer in self._scorers.items()}
+
+    def use_catalog(self, catalog: Catalog) -> None:
+        """Score with what a catalog says of the items, from the next request on; for any thread."""
+        self._scorers = {
+            name: Scorer(with_catalog(bundle, catalog)) for name, bundle in self._loaded.items()
+        }
+        metrics.RANK_CATALOG_ITEMS.set(len(catalog.items))
+        metrics.RANK_CATALOG_RELOADS.labels("used").inc()
+        log.info("catalog_used", items=len(catalog.items), embedded=len(catalog.embedded))
 
     @property
     def has_room(self) -> bool:
@@ -142,6 +163,8 @@ class Rankings:
         loop = asyncio.get_running_loop()
         done = await loop.run_in_executor(self._threads, scorer.work, request, state, time_ms)
         _observe(request, done, times)
+        if self._on_answer is not None:
+            self._on_answer(request, done.answer, time_ms)
         return done.answer
 
     def _scorer(self, request: RankRequest) -> Scorer:

@@ -1,28 +1,31 @@
-"""``uic ranker``: the composition root of the ranking worker."""
+"""The composition root of a ranking worker."""
 
 import asyncio
 import gc
-import logging
+import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import click
 import structlog
 import torch
 import uvicorn
 import uvloop
 
 from interest_center.core.errors import ConfigurationError
-from interest_center.settings import Settings, load_settings
+from interest_center.settings import Settings
 from models.bundle import Bundle, load_bundle
 from ranking.app import create_app
+from ranking.catalog_upkeep import catalog_source
+from ranking.exposures import ExposureLog
 from ranking.kafka_path import KafkaPath
+from ranking.options import RankerOptions
+from ranking.port import listen
 from ranking.rankings import Rankings
 from ranking.state_client import StateClient
 
@@ -31,25 +34,7 @@ log = structlog.get_logger(__name__)
 #: Name of the model of ``--bundle``.
 DEFAULT_MODEL = "default"
 GRACEFUL_SECONDS = 5
-BACKLOG = 1024
-
-
-def configure_logs() -> None:
-    """Send our log lines and the warnings of others to standard error."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
-    )
+_NO_OPTIONS = RankerOptions()
 
 
 class RankingServer(uvicorn.Server):
@@ -107,60 +92,11 @@ def bundles_of(settings: Settings, more: Sequence[str]) -> dict[str, Bundle]:
     return found
 
 
-@contextmanager
-def opening(host: str, port: int) -> Iterator[None]:
-    """Turn what the operating system says while a port is opened into what to do about it.
-
-    Raises:
-        ConfigurationError: It cannot be opened.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}",
-            hint="choose another with --port, 0 for any free one",
-        ) from error
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Take the port, and refuse connections until ``listen``.
-
-    Raises:
-        ConfigurationError: It is taken.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        with opening(host, port):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((host, port))
-    except ConfigurationError:
-        listener.close()
-        raise
-    # Accepted connections inherit it; without it a head and its body may be 40 ms apart.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def listen(listener: socket.socket) -> None:
-    """Open the port that was taken.
-
-    Raises:
-        ConfigurationError: Another process has opened it meanwhile.
-    """
-    host, port = listener.getsockname()[:2]
-    with opening(host, port):
-        listener.listen(BACKLOG)
-
-
 async def serve(
     bundles: Mapping[str, Bundle],
     settings: Settings,
     listener: socket.socket,
-    from_kafka: bool = False,
+    options: RankerOptions = _NO_OPTIONS,
 ) -> None:
     """Answer until told to end.
 
@@ -168,124 +104,100 @@ async def serve(
         bundles: What scores, by name.
         settings: Where the states are, and how long to wait for them.
         listener: Port, opened when the model is warm.
-        from_kafka: Whether requests of the topic are answered too.
+        options: What else it does.
     """
     memory = any(bundle.memory_fingerprint for bundle in bundles.values())
     deadline = settings.rank_deadline_ms / 1000
     async with StateClient(worker_urls(settings), deadline, memory) as states:
-        rankings = Rankings(bundles, states, lambda: time.time_ns() // 1_000_000)
-        rankings.warm_up()
-        # What lives now lives for ever: no request shall pay for looking at it again.
-        gc.collect()
-        gc.freeze()
-        server = RankingServer(
-            uvicorn.Config(
-                create_app(rankings),
-                log_config=None,
-                access_log=False,
-                lifespan="on",
-                timeout_graceful_shutdown=GRACEFUL_SECONDS,
-            )
-        )
-        kafka = KafkaPath(settings, rankings) if from_kafka else None
-        models = {name: bundle.name for name, bundle in bundles.items()}
-        try:
-            if kafka is not None:
-                await kafka.start()
-            listen(listener)
-            host, port = listener.getsockname()[:2]
-            log.info("listening", url=f"http://{host}:{port}", models=models)
-            await _until_told(server, listener, kafka)
-        finally:
-            if kafka is not None:
-                await kafka.stop()
-            rankings.close()
+        exposures = ExposureLog(settings) if settings.exposures_topic else None
+        note = None if exposures is None else exposures.note
+        rankings = Rankings(bundles, states, lambda: time.time_ns() // 1_000_000, note)
+        width = rankings.bundles[rankings.default].ranker.model.config.item_dim
+        catalog = catalog_source(settings, width)
+        kafka = KafkaPath(settings, rankings) if options.from_kafka else None
+        async with AsyncExitStack() as stack:
+            stack.callback(rankings.close)
+            beside = []
+            if catalog is not None:
+                stack.push_async_callback(catalog.stop)
+                rankings.use_catalog(await catalog.first())
+                beside.append(catalog.run(rankings.use_catalog))
+            for one in (exposures, kafka):
+                if one is not None:
+                    stack.push_async_callback(one.stop)
+                    await one.start()
+                    beside.append(one.run())
+            await _serve_http(rankings, listener, options, beside)
     log.info("stopped")
 
 
-async def _until_told(
-    server: uvicorn.Server, listener: socket.socket, kafka: KafkaPath | None
+async def _serve_http(
+    rankings: Rankings,
+    listener: socket.socket,
+    options: RankerOptions,
+    beside: Sequence[Coroutine[Any, Any, None]],
 ) -> None:
-    """Serve, and answer the requests of the topic meanwhile; a bug in either ends both."""
+    """Warm up, open the port, and answer until told to end."""
+    rankings.warm_up()
+    # What lives now lives for ever: no request shall pay for looking at it again.
+    gc.collect()
+    gc.freeze()
+    server = RankingServer(
+        uvicorn.Config(
+            create_app(rankings),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+    )
+    listen(listener)
+    host, port = listener.getsockname()[:2]
+    models = {name: bundle.name for name, bundle in rankings.bundles.items()}
+    log.info("listening", url=f"http://{host}:{port}", models=models)
+    if options.has_parent:
+        _end_with_parent(server)
+    await _until_told(server, listener, beside)
+
+
+def _end_with_parent(server: RankingServer) -> None:
+    """End when the standard input does: a parent writes nothing, and is gone then."""
+    loop, parent = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def gone() -> None:
+        loop.remove_reader(parent)
+        server.handle_exit(signal.SIGTERM, None)
+
+    loop.add_reader(parent, gone)
+
+
+async def _until_told(
+    server: uvicorn.Server, listener: socket.socket, beside: Sequence[Coroutine[Any, Any, None]]
+) -> None:
+    """Serve, with what runs beside it; a bug in either ends both."""
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    tasks = [serving] if kafka is None else [serving, asyncio.create_task(kafka.run())]
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    if serving not in done:
-        server.should_exit = True
-        await serving
+    tasks = [serving, *(asyncio.create_task(one) for one in beside)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
     for task in tasks[1:]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    serving.result()
 
 
-EXAMPLE = """\b
-Example:
-  uic ranker --bundle DIR
-  curl -s localhost:8090/v1/rank -H 'content-type: application/json' -d '
-    {"user_id": "u42", "candidates": [{"item_id": "1001"}, {"item_id": "1002"}]}'
-"""
+def run(settings: Settings, options: RankerOptions, listener: socket.socket) -> None:
+    """Load the models and answer at a port until told to end.
 
+    Args:
+        settings: Name the default bundle, where the states are, and how long to wait for them.
+        options: Other bundles, and what else it does.
+        listener: Port, opened when the models are warm.
 
-@click.command(epilog=EXAMPLE)
-@click.option(
-    "--bundle",
-    type=click.Path(path_type=Path),
-    help="Directory of the model bundle, from `uic train`. [UIC_BUNDLE]",
-)
-@click.option(
-    "--model",
-    "more",
-    multiple=True,
-    metavar="NAME=DIR",
-    help="One more bundle, for requests that ask for it by `model`; may be repeated.",
-)
-@click.option(
-    "--from-kafka",
-    is_flag=True,
-    help="Answer the requests of the topic UIC_RANK_REQUESTS_TOPIC too, into UIC_RANKINGS_TOPIC.",
-)
-@click.option("--host", help="Address to listen on. [UIC_RANKER_HOST, 127.0.0.1]")
-@click.option("--port", type=int, help="Port, 0 for any free one. [UIC_RANKER_PORT, 8090]")
-@click.option(
-    "--worker-urls",
-    help="Any interest workers, comma-separated; the owner of each user is asked of them. "
-    "[UIC_WORKER_URLS, http://127.0.0.1:8080]",
-)
-@click.option(
-    "--deadline-ms",
-    type=int,
-    help="Longest wait for a user's state; past it the ranking is made without and says "
-    "`degraded: state_timeout`. [UIC_RANK_DEADLINE_MS, 50]",
-)
-def ranker(
-    more: tuple[str, ...],
-    from_kafka: bool,
-    host: str | None,
-    port: int | None,
-    deadline_ms: int | None,
-    **given: Any,
-) -> None:
-    """The ranking worker: orders candidates for a user by the user's live state.
-
-    Start an interest worker first (`uic worker`), with the same bundle.
-
-    The answer lists the items best first with their scores, and says how fresh the state is
-    (`as_of`, `age_ms`), which model scored, and in `degraded` whether a part of the state was
-    missing: memory_mismatch (the worker runs another bundle), memory_not_built, state_timeout,
-    state_unavailable, state_mismatch (the worker follows other rules, UIC_STATE_CONFIG),
-    state_unreadable. Request fields and examples: http://localhost:8090/schema
-
-    Ranking workers hold no state: run as many as you like behind any HTTP balancer, and let it
-    ask /health/ready. Ctrl-C or SIGTERM finishes the requests in flight and ends with status 0.
+    Raises:
+        ConfigurationError: A setting is wrong.
+        BundleError: A bundle is missing or damaged.
     """
-    configure_logs()
-    settings = load_settings(
-        ranker_host=host, ranker_port=port, rank_deadline_ms=deadline_ms, **given
-    )
-    loaded = bundles_of(settings, more)
     # One request has one core: more threads only make the others wait.
     torch.set_num_threads(1)
-    with bind(settings.ranker_host, settings.ranker_port) as listener:
-        uvloop.run(serve(loaded, settings, listener, from_kafka))
+    uvloop.run(serve(bundles_of(settings, options.models), settings, listener, options))

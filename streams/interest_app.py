@@ -141,6 +141,7 @@ class InterestApp(faust.App):
             states=str(settings.states),
             group=settings.group,
         )
+        tools.begin_warm_up()
 
     def assigned(self) -> Assignment:
         """Return the partitions of this worker."""

@@ -43,14 +43,14 @@ class TopicPlan:
 
 
 def ranking_plans(settings: Settings) -> list[TopicPlan]:
-    """Return the topics of rankings over Kafka."""
+    """Return the topics of rankings over Kafka, and of catalog and exposures if they have one."""
     names = (
         settings.rank_requests_topic,
         settings.rankings_topic,
         settings.rank_dead_letters_topic,
     )
     sizes = (RANKING_MESSAGE_BYTES, RANKING_MESSAGE_BYTES, RANKING_DEAD_LETTERS_BYTES)
-    return [
+    found = [
         TopicPlan(
             name,
             settings.partitions,
@@ -59,6 +59,14 @@ def ranking_plans(settings: Settings) -> list[TopicPlan]:
         )
         for name, size in zip(names, sizes, strict=True)
     ]
+    if settings.catalog_topic:
+        compacted = {"cleanup.policy": "compact"}
+        found.append(TopicPlan(settings.catalog_topic, settings.partitions, compacted, {}))
+    if settings.exposures_topic:
+        kept = {"cleanup.policy": "delete"}
+        initial = {"max.message.bytes": str(RANKING_MESSAGE_BYTES)}
+        found.append(TopicPlan(settings.exposures_topic, settings.partitions, kept, initial))
+    return found
 
 
 def plans(settings: Settings) -> list[TopicPlan]:

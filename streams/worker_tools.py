@@ -67,6 +67,10 @@ class WorkerTools:
         assert self._consumer is not None
         return self._consumer()
 
+    def begin_warm_up(self) -> None:
+        """Warm up while the group is joined; an error is met by the partition that waits for it."""
+        self.threads.submit(self.warm_up.wait)
+
     async def stop(self) -> None:
         """Close connections and threads."""
         await self.reader.stop()

@@ -101,6 +101,12 @@ class RocksStore:
                 cursor.next()
             cursor.status()
 
+    def compact(self) -> None:
+        """Write everything that is in memory to files, and every old version out of them."""
+        with self._our_errors("compact"):
+            self._db.flush()
+            self._db.compact_range(None, None)
+
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes]) -> None:
         """Apply all deletes, then all puts, as one atomic batch that survives a kill."""
         with self._our_errors("write"):

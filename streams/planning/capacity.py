@@ -218,10 +218,12 @@ def event_cost(
     kept = max(weight.n_subsequences, 1.0)
     changed = kept * -math.expm1(-1 / written / kept)
     rows = written * (weight.profile + weight.memory + changed * weight.subsequences / kept)
-    size = partition_users * weight.total * assumed.space_ratio
+    size = partition_users * weight.on_disk * assumed.space_ratio
     levels = max(0.0, math.log10(size / assumed.first_level_bytes))
-    # The log, the flush, the first compaction, and those below; the journal is gone before them.
-    disk = 2 * EVENT_BYTES + rows * (3 + assumed.level_rewrites * levels)
+    # The log; then, compressed, the flush, the first compaction, and those below; the journal is
+    # gone before them.
+    compressed = rows * weight.on_disk / weight.total
+    disk = 2 * EVENT_BYTES + rows + compressed * (2 + assumed.level_rewrites * levels)
     cpu = assumed.event_cpu_us + assumed.kib_cpu_us * disk / KIB
     return EventCost(written, EVENT_BYTES + rows, disk, cpu)
 
@@ -235,7 +237,7 @@ def plan(demand: Demand, weight: UserWeight, assumed: Assumptions) -> Plan:
         assumed: The rest.
     """
     rate, copies, usable = demand.events_per_second, 1 + demand.standbys, assumed.utilisation
-    state = demand.users * weight.total * assumed.space_ratio
+    state = demand.users * weight.on_disk * assumed.space_ratio
     partitions = least = max(
         math.ceil(state / assumed.partition_bytes),
         math.ceil(rate / (assumed.partition_events_per_second * usable)),

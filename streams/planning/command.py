@@ -1,6 +1,7 @@
 """``uic plan``: what so many users and events need, as a table or as JSON."""
 
 import json
+import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from interest_center.core.layout import StateConfig, load_state_config
+from interest_center.core.protocols import MemoryUpdater
 from interest_center.settings import load_settings
-from models.bundle import load_state_rules, load_updater
+from models.bundle import load_state_rules, load_updater, untrained_bundle
 from models.ctr_config import default_config
-from models.registry import load_class, memory_model
 from streams.planning.capacity import MIB, Assumptions, Demand, Plan, plan
 from streams.planning.user_weight import EVENT_GAP_MS, N_CATEGORIES, N_ITEMS, weigh_users
 
@@ -79,15 +80,16 @@ def plan_command(
 ) -> None:
     """How many workers, how much memory, disk, snapshot and Kafka traffic a site needs.
 
-    The records of simulated users are weighed by the engine itself; the rest is the capacity
-    formula of docs/engine.md, with the assumptions that are printed. Snapshot interval, hot memory
-    and standbys are those of the settings (UIC_SNAPSHOT_INTERVAL_SECONDS, UIC_HOT_MEMORY_MIB,
-    UIC_STANDBY_REPLICAS). Measure your own events and machines with `uic bench engine`.
+    Simulated users are played through the engine into a RocksDB, and weighed; the rest is the
+    capacity formula of docs/engine.md, with the assumptions that are printed. Snapshot interval,
+    hot memory and standbys are those of the settings (UIC_SNAPSHOT_INTERVAL_SECONDS,
+    UIC_HOT_MEMORY_MIB, UIC_STANDBY_REPLICAS). Measure your own events and machines with
+    `uic bench engine`.
     """
     settings = load_settings(bundle=bundle)
-    config, row_floats = _rules(settings.bundle, settings.state_config, model)
     with Console(stderr=True).status("weighing simulated users; the first time, loops compile"):
-        weight = weigh_users(config, row_floats, events_per_user, categories_per_user)
+        config, updater = _rules(settings.bundle, settings.state_config, model)
+        weight = weigh_users(config, updater, events_per_user, categories_per_user)
     demand = Demand(
         **asked,
         standbys=settings.standby_replicas,
@@ -108,17 +110,18 @@ def plan_command(
         console.print(EVERYTHING_CHANGES)
 
 
-def _rules(bundle: Path | None, state_config: Path | None, model: str) -> tuple[StateConfig, int]:
-    """Return the rules of the states, and the length of a memory."""
+def _rules(
+    bundle: Path | None, state_config: Path | None, model: str
+) -> tuple[StateConfig, MemoryUpdater | None]:
+    """Return the rules of the states, and what keeps the memories."""
     if bundle is not None:
-        updater = load_updater(bundle)
-        return load_state_rules(bundle), 0 if updater is None else updater.row_floats
+        return load_state_rules(bundle), load_updater(bundle)
     config = load_state_config(state_config)
-    sizes = default_config(model, n_types=len(config.event_types))
-    if sizes.memory is None:
-        return config, 0
-    memory = load_class(memory_model(sizes.memory).config).from_dict(sizes.memory_config)
-    return config, int(memory.row_floats)
+    if default_config(model, n_types=len(config.event_types)).memory is None:
+        return config, None
+    with tempfile.TemporaryDirectory() as untrained:
+        untrained_bundle(Path(untrained), model, state=config)
+        return config, load_updater(Path(untrained))
 
 
 def size(n_bytes: float) -> str:

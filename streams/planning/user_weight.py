@@ -1,10 +1,10 @@
 """What a user's records weigh: simulated users, played through the engine itself."""
 
+import tempfile
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from interest_center.center import CenterOptions, PartitionCenter
 from interest_center.core.events import EVENT_DTYPE, EventBatch
@@ -13,9 +13,10 @@ from interest_center.core.layout import StateConfig
 from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater, Store
 from interest_center.hot_rows import user_bytes
-from interest_center.stores.memory import MemoryStore
+from interest_center.stores.rocksdb import RocksStore
 
-N_USERS = 100
+#: Users who did little are played in greater numbers: what they share is compressed together.
+LEAST_USERS, MOST_USERS, ENOUGH_EVENTS = 100, 2_000, 20_000
 #: Ids as wide as those of a large shop: the widths of columns follow from them.
 N_ITEMS = 1_000_000_000
 N_CATEGORIES = 10_000
@@ -34,6 +35,7 @@ class UserWeight:
         subsequences: All sub-sequences together.
         n_subsequences: How many there are.
         memory: The row of the memory model, 0 without one.
+        on_disk: All of them in RocksDB's tables, compacted: with its index and filters, compressed.
         in_memory: What the rows of a hot user take in a worker's memory.
     """
 
@@ -41,6 +43,7 @@ class UserWeight:
     subsequences: float
     n_subsequences: float
     memory: float
+    on_disk: float
     in_memory: float
 
     @property
@@ -87,61 +90,37 @@ def new_center(
     return PartitionCenter(store, config, updater, identity, CenterOptions(hot_users=n_users))
 
 
-class StillMemory:
-    """A memory of so many numbers that no event moves; a ``MemoryUpdater``.
-
-    Args:
-        row_floats: How many.
-    """
-
-    name = "still"
-    fingerprint = 1
-
-    def __init__(self, row_floats: int) -> None:
-        self.row_floats = row_floats
-
-    def initial_row(self) -> NDArray[np.float32]:
-        """Return the memory of a user without events."""
-        return np.zeros(self.row_floats, np.float32)
-
-    def update_many(
-        self,
-        rows: NDArray[np.float32],
-        row_index: NDArray[np.int64],
-        items: NDArray[np.uint64],
-        categories: NDArray[np.uint64],
-    ) -> None:
-        """Change nothing."""
-
-    def summarise(self, row: NDArray[np.float32]) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-
 def weigh_users(
-    config: StateConfig, row_floats: int, n_events: int, n_categories: int
+    config: StateConfig, updater: MemoryUpdater | None, n_events: int, n_categories: int
 ) -> UserWeight:
     """Return what users weigh that have done so much.
 
     Args:
         config: Rules of the states.
-        row_floats: Length of a memory, 0 for none.
+        updater: Keeps their memories; None for none.
         n_events: Of each user.
         n_categories: That each is interested in.
     """
-    store = MemoryStore()
-    updater = StillMemory(row_floats) if row_floats else None
-    play_users(new_center(store, config, updater, N_USERS), N_USERS, n_events, n_categories)
+    n_users = max(LEAST_USERS, min(MOST_USERS, ENOUGH_EVENTS // n_events))
     size = dict.fromkeys((PROFILE, SUBSEQUENCE, MEMORY), 0)
     n_subsequences = 0
-    for key, value in store.scan_prefix(b"u"):
-        kind = key[_KIND_AT : _KIND_AT + 1]
-        size[kind] += len(key) + len(value)
-        n_subsequences += kind == SUBSEQUENCE
+    with tempfile.TemporaryDirectory() as directory:
+        store = RocksStore(Path(directory))
+        center = new_center(store, config, updater, n_users)
+        play_users(center, n_users, n_events, n_categories)
+        for key, value in store.scan_prefix(b"u"):
+            kind = key[_KIND_AT : _KIND_AT + 1]
+            size[kind] += len(key) + len(value)
+            n_subsequences += kind == SUBSEQUENCE
+        store.compact()
+        on_disk = sum(file.stat().st_size for file in Path(directory).glob("*.sst"))
+        center.close()
+    row_floats = 0 if updater is None else updater.row_floats
     return UserWeight(
-        profile=size[PROFILE] / N_USERS,
-        subsequences=size[SUBSEQUENCE] / N_USERS,
-        n_subsequences=n_subsequences / N_USERS,
-        memory=size[MEMORY] / N_USERS,
+        profile=size[PROFILE] / n_users,
+        subsequences=size[SUBSEQUENCE] / n_users,
+        n_subsequences=n_subsequences / n_users,
+        memory=size[MEMORY] / n_users,
+        on_disk=on_disk / n_users,
         in_memory=user_bytes(config, row_floats, CenterOptions().subsequences_per_user),
     )

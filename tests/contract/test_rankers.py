@@ -14,6 +14,7 @@ from stored_states import Did, Known, make_user_state
 
 from interest_center.core.messages import UserState
 from models.bundle import Bundle, load_bundle, untrained_bundle
+from models.catalog import Catalog, with_catalog
 from models.inputs import RankInputs
 from ranking.history import HistoryReader
 from ranking.messages import Candidate, RankRequest, RequestEvent, Trigger
@@ -22,6 +23,7 @@ from ranking.ranker import rank_inputs
 TIME_MS = 1_764_000_000_000
 N_CANDIDATES = 150  # more than one tile
 STRANGER = np.uint64(2**64 - 1)
+NO_CATEGORY = np.zeros(1, np.uint64)
 # Float32 sums in another order; the weights here are large, so that scores are easily moved.
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -255,3 +257,38 @@ def test_saved_and_loaded_bundle_scores_alike(bundle: Bundle, tmp_path: Path) ->
     assert again.fingerprint == bundle.fingerprint
     inputs = inputs_of(bundle)
     np.testing.assert_array_equal(again.ranker.score(inputs), bundle.ranker.score(inputs))
+
+
+def test_a_catalog_describes_new_items_and_leaves_the_others_alone(bundle: Bundle) -> None:
+    inputs = inputs_of(bundle)
+    known = bundle.vocabulary
+    done = set(inputs.behavior_items.tolist())
+    like = next(item for item in known.items.tolist() if item not in done)
+    row = bundle.ranker.model.item_table.weight[known.item_rows(np.array([like], np.uint64))]
+    [category] = known.categories_of(np.array([like], np.uint64), NO_CATEGORY)
+    listed = with_catalog(bundle, described_as(STRANGER, category, row.numpy()))
+    before = bundle.ranker.score(inputs)
+    np.testing.assert_array_equal(listed.ranker.score(inputs), before)
+
+    both = replace(
+        inputs,
+        candidate_items=np.array([like, STRANGER], np.uint64),
+        candidate_categories=np.zeros(2, np.uint64),
+    )
+    one, other = listed.ranker.score(both)
+    assert one == pytest.approx(other, abs=1e-6)
+    assert bundle.ranker.score(both)[1] != pytest.approx(one, abs=1e-6)
+    model, wider = bundle.ranker.model, listed.ranker.model
+    own = {id(tensor) for tensor in wider.parameters()} - {id(t) for t in model.parameters()}
+    assert len(own) == len(model.id_tables["items"]), "all other weights are shared"
+
+
+def described_as(item: np.uint64, category: np.uint64, embedding: NDArray[np.float32]) -> Catalog:
+    """Return a catalog of one item."""
+    return Catalog.of(
+        np.array([item], np.uint64),
+        np.array([category], np.uint64),
+        np.full(1, np.nan, np.float32),
+        np.ones(1, np.bool_),
+        embedding,
+    )

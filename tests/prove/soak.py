@@ -1,17 +1,15 @@
 """A long time under a steady stream, while a second worker comes and goes."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
+from prove.filling import stream
 from prove.reading import owned_partitions
 from prove.rows import Check, equal, figure
-from prove.system import Process, Service, System, SystemFailedError, wait_until
+from prove.system import Service, System, SystemFailedError, wait_until
 from prove.topics import end_offsets
 from prove.verification import EVENTS_TOPIC
 from streams.bench.workload import Workload
@@ -55,7 +53,7 @@ class Soak:
     def run(self) -> list[Service]:
         """Let it happen; returns the workers that run in the end."""
         self._start(STAYS).wait_ready(READY_SECONDS)
-        sender = self._send()
+        sender = stream(self.system, self.load, self.rate)
         begun = due = time.monotonic()
         due += self.rebalance_seconds
         while sender.alive:
@@ -102,17 +100,6 @@ class Soak:
     def _start(self, name: str) -> Service:
         self._workers[name] = self.system.start_worker(name)
         return self._workers[name]
-
-    def _send(self) -> Process:
-        """Start the sender, which ends by itself."""
-        workload = msgspec.json.encode(self.load).decode()
-        module = "streams.bench.steady_sender"
-        argv = [sys.executable, "-m", module, "sender", workload, f"{self.rate}"]
-        bootstrap = {"kafka_bootstrap_servers": self.system.bootstrap}
-        log = self.system.logs / "sender.log"
-        sender = Process("sender", argv, self.system.environment(**bootstrap), log)
-        self.system.processes.append(sender)
-        return sender
 
     def _look(self, at: float) -> None:
         for worker in self._workers.values():

@@ -259,6 +259,11 @@ class System:
         written = json.loads((self.home / "broker" / "broker.json").read_text())
         return str(written["bootstrap_servers"])
 
+    @property
+    def broker_pid(self) -> int:
+        """Return the process of the broker."""
+        return int(json.loads((self.home / "broker" / "broker.json").read_text())["pid"])
+
     def start_worker(self, name: str = "worker", **settings: object) -> Service:
         """Start an interest worker with a state directory and a static member id by its name."""
         own: dict[str, object] = {

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from interest_center.settings import load_settings
 from prove.benches import spread
+from prove.filling import fill
 from prove.read_times import ReadTimes
 from prove.reading import get_json, interest_path, metric, owned_partitions
 from prove.rows import Bench, Check, aim, equal, figure
 from prove.system import Service, System, wait_until
-from prove.verification import EVENTS_TOPIC
-from streams.bench.loading import load_topic
 from streams.bench.measuring import peak_memory
 from streams.bench.workload import Workload
 
@@ -141,12 +139,6 @@ def prove(bench: Bench) -> Iterator[Check]:
             f"at most {MOST_MEMORY_MIB:,}: the limits of the settings",
             max(peaks) <= MOST_MEMORY_MIB,
         )
-
-
-def fill(system: System, load: Workload) -> None:
-    """Push all events."""
-    settings = load_settings(kafka_bootstrap_servers=system.bootstrap, events_topic=EVENTS_TOPIC)
-    load_topic(settings, load, lambda _: None)
 
 
 def from_the_topic(restarts: Restarts) -> Iterator[Check]:

@@ -8,8 +8,9 @@ import pytest
 from interest_center.core.errors import ConfigurationError
 from interest_center.settings import load_settings
 from models.bundle import Bundle
+from ranking.port import bind, listen
 from ranking.rankings import Rankings
-from ranking.service import bind, listen, serve
+from ranking.service import serve
 
 
 def is_open(address: tuple[str, int]) -> bool:

@@ -1,18 +1,22 @@
 """Reading states: in time, from the owner, again when it has moved, and never for ever."""
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+import numpy as np
 import pytest
 from aiohttp import web
 from interest_nodes import N_PARTITIONS, Cluster, worker_node
 
 from interest_center.core.ids import partition_of
+from interest_center.core.messages import StatesAnswer, StatesRequest, UserState
 from ranking.history import STATE_TIMEOUT, STATE_UNAVAILABLE
 from ranking.owners import MIN_INTERVAL_SECONDS, OwnerMap
-from ranking.state_client import StateClient, StateMissingError
+from ranking.state_client import Patience, StateClient, StateMissingError
 from streams.ports import choose_ports
 
 TIME_MS = 1_764_000_000_000
@@ -188,3 +192,61 @@ def test_owners_follow_the_partition_of_kafka() -> None:
     owners = OwnerMap(("a", None, "c", "d"))
     assert owners.n_owned == 3
     assert [owners.owner_of(user) for user in users_of_every_partition()] == ["a", None, "c", "d"]
+
+
+async def test_a_late_answer_is_asked_for_once_more() -> None:
+    n_asked = 0
+
+    async def stall_at_first(request: web.Request) -> web.Response:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 1:
+            await asyncio.sleep(60)
+        asked = msgspec.msgpack.decode(await request.read(), type=StatesRequest)
+        answer = StatesAnswer([UserState(user, 0, 0) for user in asked.users])
+        return web.Response(body=msgspec.msgpack.encode(answer))
+
+    runner, url = await serve_raw(stall_at_first)
+    async with StateClient([url], DEADLINE_SECONDS) as client:
+        await client.owners.refresh()
+        assert (await client.read("u1")).user_id == "u1"
+        assert n_asked == 2
+    await runner.cleanup()
+
+
+async def test_an_answer_counts_although_the_other_one_failed() -> None:
+    n_asked = 0
+
+    async def late_and_refused(request: web.Request) -> web.Response:
+        nonlocal n_asked
+        n_asked += 1
+        if n_asked == 2:
+            return web.Response(status=503)
+        await asyncio.sleep(1.5)
+        return web.Response(body=msgspec.msgpack.encode(StatesAnswer([UserState("u1", 0, 0)])))
+
+    runner, url = await serve_raw(late_and_refused)
+    async with StateClient([url], DEADLINE_SECONDS) as client:
+        await client.owners.refresh()
+        assert (await client.read("u1")).user_id == "u1"
+        assert n_asked == 2
+    await runner.cleanup()
+
+
+def test_one_answer_in_twenty_is_late() -> None:
+    rng = np.random.default_rng(1)
+    for mean in (0.002, 0.05):
+        patience = Patience(1.0)
+        late = []
+        for seconds in rng.exponential(mean, 20_000).tolist():
+            late.append(seconds > patience.seconds)
+            patience.note(late[-1])
+        assert np.mean(late[2_000:]) == pytest.approx(0.05, abs=0.01)
+        assert patience.seconds == pytest.approx(mean * -math.log(0.05), rel=0.35)
+
+
+def test_nobody_waits_longer_than_half_the_deadline() -> None:
+    patience = Patience(0.05)
+    for _ in range(100):
+        patience.note(late=True)
+    assert patience.seconds == 0.025

@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from factories import DecayUpdater
 
 from interest_center.cli import cli
 from interest_center.core.layout import StateConfig
@@ -20,7 +22,7 @@ from streams.planning.capacity import (
 )
 from streams.planning.user_weight import UserWeight, weigh_users
 
-WEIGHT = UserWeight(1_900.0, 1_400.0, 10.0, 600.0, 9_000.0)
+WEIGHT = UserWeight(1_900.0, 1_400.0, 10.0, 600.0, 3_600.0, 9_000.0)
 DEMAND = Demand(
     users=1e6,
     events_per_second=1e4,
@@ -84,15 +86,18 @@ def test_a_standby_doubles_what_is_read_and_kept_but_not_what_is_sent_in() -> No
 
 def test_a_user_weighs_what_its_rings_hold() -> None:
     config = StateConfig(n_behaviors=10, n_event_ids=10, n_subsequences=4)
-    weights = [weigh_users(config, 0, n, 8) for n in (1, 10, 100, 1_000)]
+    weights = [weigh_users(config, None, n, 8) for n in (1, 10, 100, 1_000)]
     assert weights[0].n_subsequences == 1
     assert weights[0].total < weights[1].total < weights[2].total
     # Profile and directory are full; only their widths may still change.
     assert weights[3].profile == pytest.approx(weights[2].profile, rel=0.1)
     assert weights[3].n_subsequences == 4
-    with_memory = weigh_users(config, 128, 10, 8)
-    assert with_memory.memory == 18 + 16 + 24 + 4 * 128
+    with_memory = weigh_users(config, DecayUpdater(), 10, 8)
+    # The numbers fill whole words of 64 bits.
+    assert with_memory.memory == 18 + 16 + 24 + 8 * math.ceil(DecayUpdater.row_floats / 2)
     assert with_memory.profile == weights[1].profile
+    # Compressed, with some index.
+    assert all(0.3 < one.on_disk / one.total < 1.1 for one in (*weights, with_memory))
 
 
 def run(*arguments: str) -> Any:
@@ -106,7 +111,7 @@ def test_the_command_tells_demand_plan_and_assumptions() -> None:
     told = json.loads(done.stdout)
     assert told["demand"]["users"] == 600e6
     assert told["plan"]["state_bytes"] == pytest.approx(
-        600e6 * told["user"]["total"] * told["assumptions"]["space_ratio"]
+        600e6 * told["user"]["on_disk"] * told["assumptions"]["space_ratio"]
     )
     shown = run(*asked)
     assert shown.exit_code == 0

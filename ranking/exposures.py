@@ -1,0 +1,185 @@
+"""What was shown, for training: one record of each answered ranking, in a topic of its own.
+
+The key is the user id, the value a JSON ``Exposure``. Its fields have the names of the sample table
+of ``uic train``; a label is not known yet. ``watermark`` and ``as_of`` say which events the scores
+have seen, so that a training can show the model the very state that served.
+
+An answer never waits for its record. Records wait in a queue while Kafka is away; those that find
+it full, or that Kafka does not take in time, are counted as lost.
+"""
+
+import asyncio
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from interest_center import metrics
+from interest_center.core.errors import ConfigurationError
+from interest_center.settings import Settings
+from ranking.messages import RankAnswer, RankRequest
+
+log = structlog.get_logger(__name__)
+
+#: Records that wait for Kafka.
+MOST_WAITING = 10_000
+LINGER_MS = 50
+STOP_SECONDS = 5.0
+#: Between two warnings.
+WARN_SECONDS = 10.0
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class ExposedItem(msgspec.Struct, frozen=True):
+    """An item that was returned; the category is the request's."""
+
+    item_id: str
+    category_id: str | None
+    probability: float
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """What was returned to whom, the best first.
+
+    Attributes:
+        user_id: As sent, like page and trigger.
+        time_ms: Time that was ranked for.
+        page: None without.
+        trigger_item_id: None without.
+        trigger_category_id: None without.
+        items: In their order.
+        model: Fingerprint of the bundle that scored.
+        as_of: Event time of the last event that the scores have seen, None without.
+        watermark: Next offset of the user's partition when the state was read, None without.
+        history: Where the behaviors came from.
+        degraded: What was missing, None for nothing.
+    """
+
+    user_id: str
+    time_ms: int
+    page: int | None
+    trigger_item_id: str | None
+    trigger_category_id: str | None
+    items: list[ExposedItem]
+    model: str
+    as_of: int | None
+    watermark: int | None
+    history: str
+    degraded: str | None
+
+
+def exposure_of(request: RankRequest, answer: RankAnswer, time_ms: int) -> Exposure:
+    """Return what an answer shows.
+
+    Args:
+        request: What was asked.
+        answer: What is returned.
+        time_ms: Time that was ranked for.
+    """
+    categories = {one.item_id: one.category_id for one in request.candidates}
+    trigger = request.trigger_item
+    return Exposure(
+        user_id=request.user_id,
+        time_ms=time_ms,
+        page=request.page,
+        trigger_item_id=None if trigger is None else trigger.item_id,
+        trigger_category_id=None if trigger is None else trigger.category_id,
+        items=[
+            ExposedItem(one.item_id, categories[one.item_id], one.probability)
+            for one in answer.items
+        ],
+        model=answer.model,
+        as_of=answer.as_of,
+        watermark=answer.watermark,
+        history=answer.history,
+        degraded=answer.degraded,
+    )
+
+
+class ExposureLog:
+    """Sends exposures to their topic.
+
+    Args:
+        settings: Connection and topic.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._waiting: asyncio.Queue[Exposure] = asyncio.Queue(MOST_WAITING)
+        self._warned = float("-inf")
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            ConfigurationError: There is no such topic, or no Kafka.
+        """
+        settings, topic = self._settings, self._settings.exposures_topic
+        self._producer = AIOKafkaProducer(
+            **settings.kafka_options(), acks="all", linger_ms=LINGER_MS
+        )
+        try:
+            await self._producer.start()
+            there = await self._producer.client.fetch_all_metadata()
+        except KafkaError as error:
+            raise ConfigurationError(
+                f"no Kafka at {settings.bootstrap_servers}: {error!r}",
+                hint="`uic broker start`, or set UIC_KAFKA_BOOTSTRAP_SERVERS to your cluster",
+            ) from error
+        if topic not in there.topics():
+            raise ConfigurationError(
+                f"topic {topic} is not there",
+                hint="create it with `UIC_EXPOSURES_TOPIC=... uic topics create --ranking`",
+            )
+
+    def note(self, request: RankRequest, answer: RankAnswer, time_ms: int) -> None:
+        """Keep what an answer shows, to be sent soon."""
+        try:
+            self._waiting.put_nowait(exposure_of(request, answer, time_ms))
+        except asyncio.QueueFull:
+            self._lose("the queue is full")
+
+    async def run(self) -> None:
+        """Send what waits until cancelled."""
+        while True:
+            exposure = await self._waiting.get()
+            try:
+                await self._send(exposure)
+            except asyncio.CancelledError:
+                self._lose("stopped while Kafka took none")
+                raise
+
+    async def stop(self) -> None:
+        """Send what still waits, if Kafka takes it in time, and disconnect."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while not self._waiting.empty():
+                    await self._send(self._waiting.get_nowait())
+                await self._producer.flush()
+        except TimeoutError:
+            self._lose("Kafka does not take them in time")
+        await self._producer.stop()
+
+    async def _send(self, exposure: Exposure) -> None:
+        topic, key = self._settings.exposures_topic, exposure.user_id.encode()
+        try:
+            sent = await self._producer.send(topic, _ENCODER.encode(exposure), key=key)
+        except KafkaError as error:
+            self._lose(repr(error))
+        else:
+            sent.add_done_callback(self._note_sent)
+
+    def _note_sent(self, sent: "asyncio.Future[object]") -> None:
+        if sent.cancelled() or sent.exception() is not None:
+            self._lose("stopped" if sent.cancelled() else repr(sent.exception()))
+        else:
+            metrics.RANK_EXPOSURES.labels("sent").inc()
+
+    def _lose(self, why: str) -> None:
+        metrics.RANK_EXPOSURES.labels("lost").inc()
+        now = asyncio.get_running_loop().time()
+        if now > self._warned + WARN_SECONDS:
+            self._warned = now
+            log.warning("exposures_lost", why=why)
