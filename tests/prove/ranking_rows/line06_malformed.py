@@ -2,10 +2,14 @@
 
 import http.client
 import json
+import re
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ranking_requests import MALFORMED, request_with
@@ -19,6 +23,8 @@ from prove.system import System
 N_SLOW = 300
 #: Longer than the ranking worker waits for a body.
 SLOW_SECONDS = 15.0
+#: Of each operation, by schemathesis.
+N_EXAMPLES = 300
 
 
 def prove(bench: Bench) -> Iterator[Check]:
@@ -33,6 +39,7 @@ def prove(bench: Bench) -> Iterator[Check]:
         ranker.wait_ready()
         yield from refused(ranker.url)
         yield from slow_clients(ranker.url)
+        yield from generated(ranker.url, bench.seed)
         status, _ = Connection(ranker.url).call("POST", "/v1/rank", request_with())
         yield equal("a good request afterwards", status, 200)
         yield equal("tracebacks in the log", ranker.said().count("Traceback"), 0)
@@ -88,3 +95,24 @@ def slow_clients(url: str) -> Iterator[Check]:
         cut += one.recv(4_096).startswith(b"HTTP/1.1 408")
         one.close()
     yield equal("slow clients cut off with 408", cut, N_SLOW)
+
+
+def generated(url: str, seed: int) -> Iterator[Check]:
+    """Let schemathesis make requests out of the OpenAPI document, right and wrong ones."""
+    program = Path(sys.executable).with_name("schemathesis")
+    argv = [
+        str(program), "run", f"{url}/schema/openapi.json", "--seed", str(seed), "--checks", "all",
+        # What no schema says (each item once, bids for all or none) is refused with 400 as well.
+        "--exclude-checks", "positive_data_acceptance",
+        "--max-examples", str(N_EXAMPLES), "--continue-on-failure", "--no-color",
+    ]  # fmt: skip
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    summary = " ".join(done.stdout.rpartition("SUMMARY")[2].split()) or done.stderr
+    found = re.search(r"(\d+) generated", summary)
+    n_made = int(found.group(1)) if found else 0
+    yield Check(
+        "schemathesis on the OpenAPI document",
+        f"status {done.returncode}, {n_made:,} requests made: {summary[-400:].strip(' =')}",
+        "status 0, at least 1,000 requests",
+        done.returncode == 0 and n_made >= 1_000,
+    )
