@@ -221,6 +221,31 @@ class Columns:
         self._check_fractions(values, most, f"not between 0 and {most:g}")
         return values.cast(pl.Float32).fill_null(float("nan")).to_numpy()
 
+    def optional_vectors(
+        self, name: str, width: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Return which rows have a vector, ``[n]``, and these, ``[m, width]``.
+
+        Raises:
+            ConfigurationError: It holds anything but lists of so many finite numbers.
+        """
+        if name not in self:
+            return np.zeros(len(self), np.bool_), np.zeros((0, width), np.float32)
+        hint = f"parquet, with a list of {width} finite numbers in each row, or null"
+        column = self._frame[name]
+        kinds = pl.List | pl.Array
+        if not isinstance(column.dtype, kinds) or not column.dtype.inner.is_numeric():
+            raise self._refusal(name, f"holds {column.dtype}, not lists of numbers", hint)
+        lists = column.cast(pl.List(pl.Float32))
+        lengths, there = lists.list.len(), lists.is_not_null()
+        told = f"has {{value}} numbers in row {{row}}, expected {width}"
+        self._check(lengths.alias(name), there & (lengths != width), told, hint)
+        vectors = lists.drop_nulls().explode().to_numpy().reshape(-1, width)
+        wrong = np.zeros(len(self), np.bool_)
+        wrong[there.to_numpy()] = ~np.isfinite(vectors).all(1)
+        self._check(column, pl.Series(wrong), "is not finite in row {row}", hint)
+        return there.to_numpy(), vectors
+
     def _fractions(self, column: pl.Series) -> pl.Series:
         """Return numbers; nulls stay."""
         hint = "write numbers alone, such as 9.5"

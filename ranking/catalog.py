@@ -12,19 +12,13 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-import polars as pl
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from interest_center.core.errors import BadRequestError, ConfigurationError
 from interest_center.core.events import MAX_ID_CHARS, MAX_PRICE, Id
 from interest_center.core.ids import encode_id
 from models.catalog import Catalog
-from models.columns import Columns, first_row, read_columns
-
-_HOW_EMBEDDINGS_ARE = (
-    "parquet, with a list of so many finite numbers in each row, or null; of the item table's width"
-)
+from models.columns import read_columns
 
 
 class CatalogItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,37 +72,12 @@ def read_catalog(path: Path, width: int) -> Catalog:
     prices = np.full(len(items), np.nan, np.float32)
     if "price" in table:
         prices = table.optional_amounts("price", MAX_PRICE)
-    return Catalog.of(items, table.optional_ids("category_id"), prices, *_embeddings(table, width))
-
-
-def _embeddings(table: Columns, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return which rows of a table have an embedding, and these."""
-    if "embedding" not in table:
-        return np.zeros(len(table), np.bool_), np.zeros((0, width), np.float32)
-    column = table.as_read("embedding")
-    if not isinstance(column.dtype, pl.List | pl.Array) or not column.dtype.inner.is_numeric():
-        raise ConfigurationError(
-            f"column embedding of {table.path} holds {column.dtype}", hint=_HOW_EMBEDDINGS_ARE
-        )
-    lists = column.cast(pl.List(pl.Float32))
-    there = lists.is_not_null()
-    wrong = there & (lists.list.len() != width)
-    flat = lists.drop_nulls().explode()
-    if wrong.any():
-        raise ConfigurationError(
-            f"column embedding of {table.path} has {lists.list.len().filter(wrong)[0]} numbers in "
-            f"row {first_row(wrong)}, the model's item table is {width} wide",
-            hint=_HOW_EMBEDDINGS_ARE,
-        )
-    numbers = flat.to_numpy().reshape(-1, width)
-    bad = ~np.isfinite(numbers).all(1)
-    if bad.any():
-        row = int(np.flatnonzero(there.to_numpy())[np.argmax(bad)]) + 1
-        raise ConfigurationError(
-            f"column embedding of {table.path} is not finite in row {row}",
-            hint=_HOW_EMBEDDINGS_ARE,
-        )
-    return there.to_numpy(), numbers
+    return Catalog.of(
+        items,
+        table.optional_ids("category_id"),
+        prices,
+        *table.optional_vectors("embedding", width),
+    )
 
 
 def read_record(

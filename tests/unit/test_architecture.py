@@ -92,6 +92,8 @@ NAMED_EXCEPTIONS = {
     ("interest_center.core.fault_points", "subprocess"),
     # Passes the environment on to Java unread.
     ("streams.broker_process", "os"),
+    # Looks whether prometheus_client shares values with other processes, by that library's variable.
+    ("interest_center.metrics", "os"),
     # The lock of a partition: the engine waits for nothing else.
     ("interest_center.partition_lock", "threading"),
 }
