@@ -92,7 +92,7 @@ NAMED_EXCEPTIONS = {
     ("interest_center.core.fault_points", "subprocess"),
     # Passes the environment on to Java unread.
     ("streams.broker_process", "os"),
-    # Looks whether prometheus_client shares values with other processes, by that library's variable.
+    # Looks whether values are shared with other processes, by the variable of prometheus_client.
     ("interest_center.metrics", "os"),
     # The lock of a partition: the engine waits for nothing else.
     ("interest_center.partition_lock", "threading"),
