@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ from interest_center.core.errors import BadRequestError, ConfigurationError, Int
 from interest_center.settings import Settings
 from models.catalog import Catalog
 from ranking.catalog import CatalogItem, empty_catalog, merged, read_catalog, read_record
+from ranking.kafka_errors import no_kafka, no_topic
 
 log = structlog.get_logger(__name__)
 
@@ -145,15 +145,10 @@ class CatalogTopic:
         try:
             await consumer.start()
         except UnknownTopicOrPartitionError as error:
-            raise ConfigurationError(
-                f"topic {topic} is not there",
-                hint="create it with `UIC_CATALOG_TOPIC=... uic topics create --ranking`",
-            ) from error
+            hint = "create it with `UIC_CATALOG_TOPIC=... uic topics create --ranking`"
+            raise no_topic(topic, hint) from error
         except KafkaError as error:
-            raise ConfigurationError(
-                f"no Kafka at {self.settings.bootstrap_servers}: {error!r}",
-                hint="`uic broker start`, or set UIC_KAFKA_BOOTSTRAP_SERVERS to your cluster",
-            ) from error
+            raise no_kafka(self.settings, error) from error
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
         while not await self._is_at(consumer, ends):
             await self._poll()
@@ -210,4 +205,4 @@ class CatalogTopic:
 
     async def _merge(self) -> None:
         changes, self._changes = self._changes, {}
-        self._catalog = await asyncio.to_thread(partial(merged, self._catalog, changes))
+        self._catalog = await asyncio.to_thread(merged, self._catalog, changes)

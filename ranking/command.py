@@ -3,13 +3,12 @@
 import importlib
 import logging
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
-import structlog
 
+from interest_center.logs import show_our_logs
 from interest_center.settings import Settings, load_settings
 from ranking.options import RankerOptions
 from ranking.port import bind
@@ -121,17 +120,7 @@ def _serve(settings: Settings, options: RankerOptions, listener: socket.socket) 
 
 def configure_logs() -> None:
     """Send our log lines and the warnings of others to standard error."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    show_our_logs()
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s"
     )

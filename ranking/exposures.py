@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from interest_center import metrics
-from interest_center.core.errors import ConfigurationError
 from interest_center.settings import Settings
+from ranking.kafka_errors import no_kafka, no_topic
 from ranking.messages import RankAnswer, RankRequest
 
 log = structlog.get_logger(__name__)
@@ -124,15 +124,10 @@ class ExposureLog:
             await self._producer.start()
             there = await self._producer.client.fetch_all_metadata()
         except KafkaError as error:
-            raise ConfigurationError(
-                f"no Kafka at {settings.bootstrap_servers}: {error!r}",
-                hint="`uic broker start`, or set UIC_KAFKA_BOOTSTRAP_SERVERS to your cluster",
-            ) from error
+            raise no_kafka(settings, error) from error
         if topic not in there.topics():
-            raise ConfigurationError(
-                f"topic {topic} is not there",
-                hint="create it with `UIC_EXPOSURES_TOPIC=... uic topics create --ranking`",
-            )
+            hint = "create it with `UIC_EXPOSURES_TOPIC=... uic topics create --ranking`"
+            raise no_topic(topic, hint)
 
     def note(self, request: RankRequest, answer: RankAnswer, time_ms: int) -> None:
         """Keep what an answer shows, to be sent soon."""

@@ -31,10 +31,10 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from interest_center import metrics
 from interest_center.core.errors import (
     BadRequestError,
-    ConfigurationError,
     InterestCenterError,
 )
 from interest_center.settings import Settings
+from ranking.kafka_errors import no_kafka, no_topic
 from ranking.rankings import Rankings
 from ranking.request_reading import decode_request
 
@@ -105,10 +105,7 @@ class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
             await consumer.start()
             there = await consumer.topics()
         except KafkaError as error:
-            raise ConfigurationError(
-                f"no Kafka at {settings.bootstrap_servers}: {error!r}",
-                hint="`uic broker start`, or set UIC_KAFKA_BOOTSTRAP_SERVERS to your cluster",
-            ) from error
+            raise no_kafka(settings, error) from error
         wanted = (
             settings.rank_requests_topic,
             settings.rankings_topic,
@@ -116,10 +113,7 @@ class KafkaPath(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         for topic in wanted:
             if topic not in there:
-                raise ConfigurationError(
-                    f"topic {topic} is not there",
-                    hint="create the topics with `uic topics create --ranking`",
-                )
+                raise no_topic(topic, "create the topics with `uic topics create --ranking`")
         consumer.subscribe([settings.rank_requests_topic], listener=self)
 
     async def run(self) -> None:

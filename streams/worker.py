@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 import faust
-import structlog
 import uvloop
 
 from interest_center.core.errors import ConfigurationError, InterestCenterError
+from interest_center.logs import show_our_logs
 from interest_center.settings import Settings, load_settings, process_settings
 from streams.interest_app import InterestApp, build_app
 from streams.state_lock import StateLock
@@ -67,17 +67,7 @@ class OncePerWhile(logging.Filter):
 
 def configure_logs() -> None:
     """Send our log lines and the warnings of others to standard error."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    show_our_logs()
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(OperatorErrors())
     handler.addFilter(OncePerWhile())

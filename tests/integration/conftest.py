@@ -30,6 +30,20 @@ def worker_settings(kafka: str, topic_names: Callable[[str], str], tmp_path: Pat
 
 
 @pytest.fixture
+def ranking_settings(kafka: str, topic_names: Callable[[str], str], tmp_path: Path) -> Settings:
+    """Give rankings over Kafka topics and a group of their own; nothing is created."""
+    return load_settings(
+        kafka_bootstrap_servers=kafka,
+        home=tmp_path,
+        rank_requests_topic=topic_names("requests"),
+        rankings_topic=topic_names("rankings"),
+        rank_dead_letters_topic=topic_names("rank-dead"),
+        rank_group=topic_names("rankers"),
+        partitions=2,
+    )
+
+
+@pytest.fixture
 def start(worker_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     """Start workers; whatever still runs at the end is killed."""
     running: list[WorkerProcess] = []

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from ranking_worker import CANDIDATES, TIME_MS
 
 from interest_center.core.errors import ConfigurationError
-from interest_center.settings import Settings, load_settings
+from interest_center.settings import Settings
 from models.bundle import Bundle
 from ranking import exposures as exposures_module
 from ranking.exposures import ExposureLog
@@ -25,16 +24,8 @@ pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
-def settings(kafka: str, topic_names: Callable[[str], str], tmp_path: Path) -> Settings:
-    return load_settings(
-        kafka_bootstrap_servers=kafka,
-        home=tmp_path,
-        rank_requests_topic=topic_names("requests"),
-        rankings_topic=topic_names("rankings"),
-        rank_dead_letters_topic=topic_names("rank-dead"),
-        exposures_topic=topic_names("shown"),
-        partitions=2,
-    )
+def settings(ranking_settings: Settings, topic_names: Callable[[str], str]) -> Settings:
+    return ranking_settings.model_copy(update={"exposures_topic": topic_names("shown")})
 
 
 @asynccontextmanager

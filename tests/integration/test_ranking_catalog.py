@@ -95,22 +95,14 @@ async def test_a_file_that_is_replaced_is_used_and_a_wrong_one_is_not(
 
 @pytest.mark.kafka
 async def test_a_topic_is_read_from_its_beginning_and_followed(
-    bundle: Bundle, kafka: str, topic_names: Callable[[str], str], tmp_path: Path
+    bundle: Bundle, ranking_settings: Settings, topic_names: Callable[[str], str]
 ) -> None:
-    settings = load_settings(
-        kafka_bootstrap_servers=kafka,
-        home=tmp_path,
-        rank_requests_topic=topic_names("requests"),
-        rankings_topic=topic_names("rankings"),
-        rank_dead_letters_topic=topic_names("rank-dead"),
-        catalog_topic=topic_names("catalog"),
-        partitions=3,
-    )
+    settings = ranking_settings.model_copy(update={"catalog_topic": topic_names("catalog")})
     with pytest.raises(ConfigurationError, match="is not there"):
         async with shop(bundle, settings):
             pass
     create_topics(settings, ranking_plans(settings))
-    producer = KafkaProducer(bootstrap_servers=kafka, acks="all")
+    producer = KafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
 
     def say(item_id: str, **fields: object) -> None:
         value = json.dumps(fields).encode() if fields else None

@@ -6,7 +6,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from ranking_requests import MALFORMED, request_with
 from ranking_worker import CANDIDATES, TIME_MS, command, history
 
-from interest_center.settings import Settings, environment_of, load_settings
+from interest_center.settings import Settings, environment_of
 from models.bundle import Bundle
 from ranking.kafka_path import KafkaPath
 from ranking.rankings import Rankings
@@ -34,18 +34,10 @@ SECONDS = 60.0
 
 
 @pytest.fixture
-def settings(kafka: str, topic_names: Callable[[str], str], tmp_path: Path) -> Settings:
-    made = load_settings(
-        kafka_bootstrap_servers=kafka,
-        home=tmp_path,
-        rank_requests_topic=topic_names("requests"),
-        rankings_topic=topic_names("rankings"),
-        rank_dead_letters_topic=topic_names("rank-dead"),
-        rank_group=topic_names("rankers"),
-        partitions=N_PARTITIONS,
-    )
-    create_topics(made, ranking_plans(made))
-    return made
+def settings(ranking_settings: Settings) -> Settings:
+    assert ranking_settings.partitions == N_PARTITIONS
+    create_topics(ranking_settings, ranking_plans(ranking_settings))
+    return ranking_settings
 
 
 def send(settings: Settings, requests: list[tuple[str, bytes]]) -> None:

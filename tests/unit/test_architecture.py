@@ -39,7 +39,7 @@ ENGINE = (
 )
 SERVICE = (
     "interest_center.api interest_center.client interest_center.client_commands "
-    "interest_center.settings interest_center.metrics"
+    "interest_center.settings interest_center.metrics interest_center.logs"
 )
 # The first room whose module prefix fits is the room of a file.
 ROOMS = (
