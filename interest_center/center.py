@@ -1,7 +1,7 @@
 """The engine of one partition: an event meets a state here."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -275,10 +275,7 @@ class PartitionCenter:
         )
 
     def checkpoint(self) -> CheckpointReport | None:
-        """Make everything before the watermark durable, as one atomic write; None: it is.
-
-        While ``needs_checkpoint`` says so, each call writes more rows.
-        """
+        """Make everything before the watermark durable, as one atomic write; None: it is."""
         with self._lock:
             rounds, journal = self._write_back, self._journal
             n = min(rounds.n_due(journal.total_cost), MOST_USERS)
@@ -288,6 +285,11 @@ class PartitionCenter:
             report = self._write(rounds.next_rows(n), seen)
             rounds.done(n, self.watermark, journal.total_cost)
             return report
+
+    def write_due(self) -> None:
+        """Checkpoint while ``needs_checkpoint`` says so; reads come in between."""
+        while self.needs_checkpoint():
+            self.checkpoint()
 
     def settle(self) -> None:
         """Make everything durable, with all rows: the journal is empty then.
@@ -377,12 +379,14 @@ class PartitionCenter:
                 states=states,
             )
 
-    def texts_of(self, ids: Iterable[int]) -> dict[int, str]:
+    def texts_of(self, ids: Collection[int]) -> dict[int, str]:
         """Return the texts of those ids (hashed ones) that the dictionary knows.
 
         Raises:
             NotReadyError: The center is closed: another worker owns the partition now.
         """
+        if not ids:
+            return {}
         with self._lock:
             self._refuse_closed()
             return self._dictionary.texts_of(ids)

@@ -187,7 +187,7 @@ QUERY_SECONDS = Histogram(
 )
 QUERY_STAGE_SECONDS = Histogram(
     "uic_query_stage_seconds",
-    "Time of state queries by stage: read (with the wait for the partition's lock), texts, forward",
+    "Time of state queries by stage: read (with the wait for the partition's lock), forward",
     ["stage"],
     buckets=_QUICK,
     registry=WORKER,

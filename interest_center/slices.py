@@ -19,7 +19,7 @@ from interest_center.scan_arrays import (
 #: Events whose rows are brought into memory together.
 LONGEST_CHUNK = 8192
 _FIRST_SLICE = 128
-_SHORTEST_SLICE = 16
+_SHORTEST_SLICE = 32
 
 
 class SliceScanner:
@@ -57,8 +57,8 @@ class SliceScanner:
         begun = timer() if timer is not None else 0.0
         end = min(start + self._n_slice, len(columns.row))
         self._scan(columns, start, end)
-        if timer is not None and end - start == self._n_slice:
-            self._aim(timer() - begun)
+        if timer is not None and end - start >= _SHORTEST_SLICE:
+            self._aim(end - start, timer() - begun)
         return end
 
     def evicted(self) -> set[tuple[int, int]]:
@@ -84,8 +84,8 @@ class SliceScanner:
                 columns.category[seen],
             )
 
-    def _aim(self, seconds: float) -> None:
+    def _aim(self, n_events: int, seconds: float) -> None:
         """Choose the next slice's length so that it takes about the time it may."""
-        share = self._options.slice_seconds / max(seconds, 1e-7)
-        n = int(self._n_slice * min(max(share, 0.25), 2.0))
+        fitting = n_events * self._options.slice_seconds / max(seconds, 1e-7)
+        n = int(min(max(fitting, 0.25 * self._n_slice), 2.0 * self._n_slice))
         self._n_slice = min(max(n, _SHORTEST_SLICE), LONGEST_CHUNK)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Iterable
 from typing import Any, cast
@@ -33,6 +34,8 @@ AGENT = "uic-apply-events"
 #: Runs, not events: one partition has two at most on their way.
 STREAM_BUFFER_RUNS = 65_536
 REBALANCE_SECONDS = 30.0
+#: How long a thread that computes may keep the interpreter from the event loop and from readers.
+SWITCH_SECONDS = 0.0005
 
 
 class RunSchema(faust.Schema[None, Any]):
@@ -119,6 +122,7 @@ class InterestApp(faust.App):
             log.error("worker_stops", reason=str(getattr(error, "message", error)), next=hint)
 
     async def _compose(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         settings = self.center_settings
         any_port = settings.worker_port == 0
         self._socket = bind(settings.worker_host, settings.worker_port)

@@ -129,5 +129,4 @@ class LogFollower:
                 self._identity.partition, run.packed, run.start_position, run.next_position
             )
         )
-        while center.needs_checkpoint():
-            center.checkpoint()
+        center.write_due()

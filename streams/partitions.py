@@ -382,8 +382,6 @@ class OwnedPartition:
         is_time = since >= self._tools.settings.checkpoint_interval_seconds
         if is_time and center.watermark > center.durable_watermark:
             await self.checkpoint()
-        while center.needs_checkpoint():
-            await self.checkpoint()
 
     # --- small things ----------------------------------------------------------------------
 

@@ -7,11 +7,8 @@ from streams.record_runs import RecordRun
 from streams.transport import OpenPartition
 from streams.worker_tools import WorkerTools
 
-#: Records of a run: few when caught up, so that reads and revocations never wait long.
-CAUGHT_UP_RECORDS = 1000
-BACKLOG_RECORDS = 4000
-#: Further behind than this is a backlog: coalescing counts more than freshness.
-BACKLOG_OFFSETS = 20_000
+#: Most records of a run: a tenth of a second's work, for which a revocation waits.
+RUN_RECORDS = 4000
 #: One run is worked on while the next one waits.
 ROOM = 2
 
@@ -33,11 +30,6 @@ class RunFeed:
         #: False before ``open``, after ``close``, and after a run was lost on its way: then the
         #: cure is to open again at the watermark.
         self.is_open = False
-
-    @property
-    def in_backlog(self) -> bool:
-        """Whether so much is unread that speed counts more than freshness."""
-        return self._lag.offsets(self._expected) > BACKLOG_OFFSETS
 
     async def open(self, position: int) -> None:
         """Fetch from a position on.
@@ -70,5 +62,4 @@ class RunFeed:
         return True
 
     def _run_limit(self) -> int:
-        most = BACKLOG_RECORDS if self.in_backlog else CAUGHT_UP_RECORDS
-        return self._tools.throttle.run_limit(most)
+        return self._tools.throttle.run_limit(RUN_RECORDS)

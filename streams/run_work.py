@@ -9,11 +9,14 @@ from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventBatch
 from streams.record_runs import RecordRun
 
+_DECODE_SECONDS = metrics.BATCH_SECONDS.labels("decode")
+_APPLY_SECONDS = metrics.BATCH_SECONDS.labels("apply")
+
 
 def decode_and_apply(
     decoder: EventDecoder, center: PartitionCenter, run: RecordRun
 ) -> tuple[EventBatch, bool]:
-    """Decode a run and apply it, unless dead letters have to be written first.
+    """Decode a run, apply it and write what is due, unless dead letters have to come first.
 
     Returns:
         The batch, and whether it is applied.
@@ -22,7 +25,7 @@ def decode_and_apply(
     batch = decoder.decode(
         run.topic_partition.partition, run.packed, run.start_position, run.next_position
     )
-    metrics.BATCH_SECONDS.labels("decode").observe(time.perf_counter() - started)
+    _DECODE_SECONDS.observe(time.perf_counter() - started)
     metrics.BATCH_RECORDS.observe(len(run.packed))
     if batch.dead_letters:
         return batch, False
@@ -31,10 +34,10 @@ def decode_and_apply(
 
 
 def apply_batch(center: PartitionCenter, batch: EventBatch) -> None:
-    """Apply a batch and count it; runs in a worker thread."""
+    """Apply a batch, count it, and write what is due; runs in a worker thread."""
     started = time.perf_counter()
     report = center.apply(batch)
-    metrics.BATCH_SECONDS.labels("apply").observe(time.perf_counter() - started)
+    _APPLY_SECONDS.observe(time.perf_counter() - started)
     skipped = batch.next_position - batch.start_position - batch.n_records
     for result, count in (
         ("applied", report.applied),
@@ -46,6 +49,7 @@ def apply_batch(center: PartitionCenter, batch: EventBatch) -> None:
     ):
         if count:
             metrics.EVENTS.labels(result).inc(count)
+    center.write_due()
 
 
 def count_checkpoint(report: CheckpointReport, since_last_seconds: float) -> None:

@@ -1,5 +1,6 @@
 """Compiles the loops of the engine, or loads them, before the first event has to wait for it."""
 
+import gc
 import threading
 
 import numpy as np
@@ -36,6 +37,9 @@ class WarmUp:
         with self._lock:
             if not self._is_done:
                 self._run()
+                # What lives now lives for ever: nobody shall wait while it is looked at again.
+                gc.collect()
+                gc.freeze()
                 self._is_done = True
 
     def _run(self) -> None:

@@ -1,5 +1,6 @@
 """What the partitions of a worker share."""
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,8 @@ from streams.throttle import Throttle
 from streams.transport import BatchConsumer
 from streams.warm_up import WarmUp
 
-PARTITION_THREADS = 4
+#: More than there are cores would only wait for each other, and readers for all of them.
+PARTITION_THREADS = max(2, min(4, len(os.sched_getaffinity(0))))
 FEWEST_HOT_USERS = 100
 
 

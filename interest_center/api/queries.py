@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -100,37 +99,22 @@ class StateQueries:
         """Return the partition of a user."""
         return partition_of(user_id.encode(), self._directory.n_partitions)
 
-    async def read(
-        self, partition: int, users: Sequence[str], categories: Sequence[int] | None, memory: bool
-    ) -> tuple[PartitionCenter, PartitionRead]:
-        """Read users of an own partition.
+    async def read(self, partition: int, look: Callable[[PartitionCenter], T]) -> T:
+        """Return what a look at an own partition sees; it runs in a thread.
 
         Raises:
             NotReadyError: The partition cannot answer, or could not at the end of the read.
         """
         loop = asyncio.get_running_loop()
-        ids = [encode_id(user) for user in users]
         for _ in range(READS):
             center = self._directory.center(partition)
             with metrics.QUERY_STAGE_SECONDS.labels("read").time(), self._undamaged(center):
-                read = await loop.run_in_executor(
-                    self._threads, partial(center.read, ids, categories, memory)
-                )
+                seen = await loop.run_in_executor(self._threads, look, center)
             # The partition may have moved while we read; an answer from before that is none. If it
             # is still ours, another copy has taken the place of the one that was read.
             if self._directory.center(partition) is center:
-                return center, read
+                return seen
         raise NotReadyError(f"partition {partition} moved during the read")
-
-    async def texts_of(self, center: PartitionCenter, ids: set[int]) -> dict[int, str]:
-        """Return the texts of hashed ids.
-
-        Raises:
-            NotReadyError: The partition was given up meanwhile.
-        """
-        loop = asyncio.get_running_loop()
-        with metrics.QUERY_STAGE_SECONDS.labels("texts").time(), self._undamaged(center):
-            return await loop.run_in_executor(self._threads, center.texts_of, ids)
 
     @contextmanager
     def _undamaged(self, center: PartitionCenter) -> Iterator[None]:
@@ -234,8 +218,12 @@ class StateQueries:
         categories = checked_categories(request.categories)
 
         async def local(partition: int, some: list[str]) -> list[UserState]:
-            _, read = await self.read(partition, some, categories, request.memory)
-            return user_states(read, partition, some, self._directory.views)
+            def look(center: PartitionCenter) -> list[UserState]:
+                ids = [encode_id(user) for user in some]
+                read = center.read(ids, categories, request.memory)
+                return user_states(read, partition, some, self._directory.views)
+
+            return await self.read(partition, look)
 
         async def remote(url: str, some: list[str]) -> list[UserState]:
             body = msgspec.msgpack.encode(StatesRequest(some, request.categories, request.memory))

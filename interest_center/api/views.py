@@ -17,6 +17,7 @@ from interest_center.api.queries import (
     checked_id,
     checked_ids,
 )
+from interest_center.center import PartitionCenter
 from interest_center.core.ids import encode_id
 from interest_center.query import Freshness, InterestViews
 
@@ -57,11 +58,14 @@ class InterestQueries:
         category = encode_id(checked_id(category_id, "category_id"))
 
         async def local(partition: int) -> Any:
-            center, read = await self._queries.read(partition, [user_id], [category], memory=False)
-            stored = read.states[0]
-            texts = await self._queries.texts_of(center, self._views.hashed_ids(stored))
-            freshness = freshness_of(partition, read)
-            return self._views.category(user_id, category_id, stored, texts, freshness)
+            def look(center: PartitionCenter) -> Any:
+                read = center.read([encode_id(user_id)], [category], memory=False)
+                stored = read.states[0]
+                texts = center.texts_of(self._views.hashed_ids(stored))
+                freshness = freshness_of(partition, read)
+                return self._views.category(user_id, category_id, stored, texts, freshness)
+
+            return await self._queries.read(partition, look)
 
         with metrics.QUERY_SECONDS.labels("category").time():
             return await self._queries.one_user(user_id, query, forwarded, local)
@@ -88,15 +92,19 @@ class InterestQueries:
     async def _interests(
         self, partition: int, user_ids: Sequence[str], raw_memory: bool
     ) -> list[Any]:
-        center, read = await self._queries.read(partition, user_ids, None, memory=True)
         views = self._views
-        freshness = freshness_of(partition, read)
-        hashed = set().union(*(views.hashed_ids(stored) for stored in read.states))
-        texts = await self._queries.texts_of(center, hashed)
-        return [
-            views.interest(user_id, stored, texts, freshness, raw_memory)
-            for user_id, stored in zip(user_ids, read.states, strict=True)
-        ]
+
+        def look(center: PartitionCenter) -> list[Any]:
+            read = center.read([encode_id(user) for user in user_ids])
+            hashed = set().union(*(views.hashed_ids(stored) for stored in read.states))
+            texts = center.texts_of(hashed)
+            freshness = freshness_of(partition, read)
+            return [
+                views.interest(user_id, stored, texts, freshness, raw_memory)
+                for user_id, stored in zip(user_ids, read.states, strict=True)
+            ]
+
+        return await self._queries.read(partition, look)
 
 
 def freshness_of(partition: int, read: PartitionRead) -> Freshness:

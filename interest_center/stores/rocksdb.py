@@ -120,6 +120,8 @@ class RocksStore:
     def checkpoint(self, directory: Path) -> None:
         """Make a consistent copy by hard links in ``directory``, which must not exist."""
         with self._our_errors("copy"):
+            # A copy flushes by itself, but then with the interpreter's lock held all the while.
+            self._db.flush()
             Checkpoint(self._db).create_checkpoint(str(directory))
 
     def close(self) -> None:

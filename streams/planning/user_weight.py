@@ -77,8 +77,7 @@ def play_users(center: PartitionCenter, n_users: int, n_events: int, n_categorie
         events["event_type"] = rng.choice([1, 2, 3], n_users, p=[0.8, 0.15, 0.05])
         end = start + n_users
         center.apply(EventBatch(0, start, end, n_users, events, last_record=(end - 1, 0)))
-        while center.needs_checkpoint():
-            center.checkpoint()
+        center.write_due()
     center.settle()
 
 
