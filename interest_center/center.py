@@ -379,6 +379,11 @@ class PartitionCenter:
                 states=states,
             )
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a read that begins now would wait."""
+        return self._lock.is_taken
+
     def texts_of(self, ids: Collection[int]) -> dict[int, str]:
         """Return the texts of those ids (hashed ones) that the dictionary knows.
 

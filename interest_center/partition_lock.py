@@ -14,6 +14,11 @@ class PartitionLock:
         self._turnstile = threading.Lock()
         self._lock = threading.Lock()
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether who takes it now would wait; a moment later it may be otherwise."""
+        return self._lock.locked()
+
     def __enter__(self) -> None:
         with self._turnstile:
             self._lock.acquire()

@@ -14,7 +14,7 @@ from interest_center.hot_rows import HotRows
 #: Replaying an event costs 1, reading a user's rows so much more.
 USER_COST = 4
 #: The most users that one checkpoint writes without need: they hold up reads meanwhile.
-MOST_USERS = 250
+MOST_USERS = 125
 
 
 class WriteBack:

@@ -29,6 +29,10 @@ MAX_USERS = 1000
 #: A ranking may have so many candidates, each of a category of its own.
 MAX_CATEGORIES = 10_000
 READ_THREADS = 2
+#: So few are read at once where nothing has to be waited for: a thread would take longer to get
+#: its turn.
+FEW_USERS = 8
+FEW_RECORDS = 200
 #: A copy with new memories may take over during a read, once.
 READS = 2
 #: What the owner's status says of a forwarded query.
@@ -88,7 +92,7 @@ class StateQueries:
     def __init__(self, directory: PartitionDirectory, forwarder: Forwarder) -> None:
         self._directory = directory
         self._forwarder = forwarder
-        # A read waits for the partition's lock; the event loop must not.
+        # A read may wait for the partition's lock, or be long; the event loop must not.
         self._threads = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
 
     def close(self) -> None:
@@ -99,8 +103,13 @@ class StateQueries:
         """Return the partition of a user."""
         return partition_of(user_id.encode(), self._directory.n_partitions)
 
-    async def read(self, partition: int, look: Callable[[PartitionCenter], T]) -> T:
-        """Return what a look at an own partition sees; it runs in a thread.
+    async def read(self, partition: int, is_short: bool, look: Callable[[PartitionCenter], T]) -> T:
+        """Return what a look at an own partition sees.
+
+        Args:
+            partition: Which.
+            is_short: Whether it is over in a millisecond; others are left to a thread.
+            look: Reads and shows them.
 
         Raises:
             NotReadyError: The partition cannot answer, or could not at the end of the read.
@@ -109,7 +118,10 @@ class StateQueries:
         for _ in range(READS):
             center = self._directory.center(partition)
             with metrics.QUERY_STAGE_SECONDS.labels("read").time(), self._undamaged(center):
-                seen = await loop.run_in_executor(self._threads, look, center)
+                if is_short and not center.is_busy:
+                    seen = look(center)
+                else:
+                    seen = await loop.run_in_executor(self._threads, look, center)
             # The partition may have moved while we read; an answer from before that is none. If it
             # is still ours, another copy has taken the place of the one that was read.
             if self._directory.center(partition) is center:
@@ -223,7 +235,8 @@ class StateQueries:
                 read = center.read(ids, categories, request.memory)
                 return user_states(read, partition, some, self._directory.views)
 
-            return await self.read(partition, look)
+            is_short = len(some) * (2 + len(categories)) <= FEW_RECORDS
+            return await self.read(partition, is_short, look)
 
         async def remote(url: str, some: list[str]) -> list[UserState]:
             body = msgspec.msgpack.encode(StatesRequest(some, request.categories, request.memory))

@@ -11,6 +11,7 @@ from interest_center.answers import PartitionRead
 from interest_center.api.directory import PartitionDirectory
 from interest_center.api.forwarding import Query, Reply
 from interest_center.api.queries import (
+    FEW_USERS,
     MAX_USERS,
     StateQueries,
     accepted,
@@ -65,7 +66,7 @@ class InterestQueries:
                 freshness = freshness_of(partition, read)
                 return self._views.category(user_id, category_id, stored, texts, freshness)
 
-            return await self._queries.read(partition, look)
+            return await self._queries.read(partition, True, look)
 
         with metrics.QUERY_SECONDS.labels("category").time():
             return await self._queries.one_user(user_id, query, forwarded, local)
@@ -104,7 +105,7 @@ class InterestQueries:
                 for user_id, stored in zip(user_ids, read.states, strict=True)
             ]
 
-        return await self._queries.read(partition, look)
+        return await self._queries.read(partition, len(user_ids) <= FEW_USERS, look)
 
 
 def freshness_of(partition: int, read: PartitionRead) -> Freshness:
