@@ -17,9 +17,9 @@ from interest_center.settings import Settings, environment_of
 from streams.bench.contest import Contest
 from streams.bench.measuring import Measured, NotMeasuredError, between, look
 from streams.bench.workload import Workload
-from streams.processes import Processes, last_lines
+from streams.processes import Processes, last_lines, wait_until_ready
 
-#: Numba, connections and the first checkpoints are behind it then.
+#: Connections and the first checkpoints are behind it then.
 WARM_UP_SECONDS = 10.0
 PROBE_PAUSE = 0.1
 #: A probe looks again after so long, at first and later by the time that it has waited: looking
@@ -82,7 +82,8 @@ def measure_freshness(contest: Contest, load: Workload, rate: float, seconds: fl
         contest.workers(1) as children,
         Processes(environment, contest.home / "sender") as processes,
     ):
-        [url] = children
+        [(url, worker)] = children.items()
+        wait_until_ready(worker, f"{url}/health/ready")
         child = processes.spawn("sender", *sender, program="streams.bench.steady_sender")
         time.sleep(WARM_UP_SECONDS)
         gc.freeze()  # what is measured is not this process looking at its own objects
