@@ -142,6 +142,15 @@ def load_updater(directory: Path) -> MemoryUpdater | None:
     return _read(directory).updater
 
 
+def load_vocabulary(directory: Path) -> Vocabulary:
+    """Load the ids that the tables know, without torch.
+
+    Raises:
+        BundleError: The bundle is missing or damaged.
+    """
+    return _read(directory).vocabulary
+
+
 def load_state_rules(directory: Path) -> StateConfig:
     """Return the state rules of the training histories; reads the manifest only, without torch.
 

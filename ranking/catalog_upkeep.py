@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 
 from interest_center import metrics
 from interest_center.core.errors import BadRequestError, ConfigurationError, InterestCenterError
@@ -137,18 +137,21 @@ class CatalogTopic:
         """
         topic = self.settings.catalog_topic
         self._consumer = consumer = AIOKafkaConsumer(
-            topic,
             **self.settings.kafka_options(),
             auto_offset_reset="earliest",
             isolation_level="read_committed",
         )
         try:
             await consumer.start()
-        except UnknownTopicOrPartitionError as error:
-            hint = "create it with `UIC_CATALOG_TOPIC=... uic topics create --ranking`"
-            raise no_topic(topic, hint) from error
+            there = await consumer.topics()
         except KafkaError as error:
             raise no_kafka(self.settings, error) from error
+        if topic not in there:  # A consumer would wait for it, 40 seconds long.
+            hint = "create it with `UIC_CATALOG_TOPIC=... uic topics create --ranking`"
+            raise no_topic(topic, hint)
+        consumer.subscribe([topic])
+        while not consumer.assignment():
+            await self._poll()
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
         while not await self._is_at(consumer, ends):
             await self._poll()

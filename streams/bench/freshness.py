@@ -21,10 +21,10 @@ from streams.processes import Processes, last_lines, wait_until_ready
 
 #: Connections and the first checkpoints are behind it then.
 WARM_UP_SECONDS = 10.0
-PROBE_PAUSE = 0.1
+PROBE_PAUSE = 0.2
 #: A probe looks again after so long, at first and later by the time that it has waited: looking
 #: costs the worker as much as any other read, and is at most a tenth of what is measured.
-LOOK_AGAIN_SECONDS = 0.005
+LOOK_AGAIN_SECONDS = 0.02
 LOOK_AGAIN_SHARE = 0.1
 LONGEST_PROBE_SECONDS = 30.0
 READ_PAUSE = 0.02

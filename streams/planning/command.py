@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from interest_center.core.layout import StateConfig, load_state_config
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.settings import load_settings
-from models.bundle import load_state_rules, load_updater, untrained_bundle
+from models.bundle import load_state_rules, load_updater, load_vocabulary, untrained_bundle
 from models.ctr_config import default_config
 from streams.planning.capacity import MIB, Assumptions, Demand, Plan, plan
-from streams.planning.user_weight import EVENT_GAP_MS, N_CATEGORIES, N_ITEMS, weigh_users
+from streams.planning.user_weight import (
+    EVENT_GAP_MS,
+    N_CATEGORIES,
+    simulated_shop,
+    weigh_users,
+)
 
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 _SIZES = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
@@ -88,8 +95,8 @@ def plan_command(
     """
     settings = load_settings(bundle=bundle)
     with Console(stderr=True).status("weighing simulated users; the first time, loops compile"):
-        config, updater = _rules(settings.bundle, settings.state_config, model)
-        weight = weigh_users(config, updater, events_per_user, categories_per_user)
+        config, updater, items = _rules(settings.bundle, settings.state_config, model)
+        weight = weigh_users(config, updater, items, events_per_user, categories_per_user)
     demand = Demand(
         **asked,
         standbys=settings.standby_replicas,
@@ -105,23 +112,23 @@ def plan_command(
     console = Console()
     console.print(_plan_table(needed, demand))
     console.print(_user_table(asdict(weight), weight.total, events_per_user))
-    console.print(_assumptions(demand, assumed, categories_per_user))
+    console.print(_assumptions(demand, assumed, categories_per_user, int(items.max())))
     if needed.snapshots.upload_bytes >= needed.snapshots.full_bytes:
         console.print(EVERYTHING_CHANGES)
 
 
 def _rules(
     bundle: Path | None, state_config: Path | None, model: str
-) -> tuple[StateConfig, MemoryUpdater | None]:
-    """Return the rules of the states, and what keeps the memories."""
+) -> tuple[StateConfig, MemoryUpdater | None, NDArray[np.uint64]]:
+    """Return the rules of the states, what keeps the memories, and the items that it knows."""
     if bundle is not None:
-        return load_state_rules(bundle), load_updater(bundle)
-    config = load_state_config(state_config)
+        return load_state_rules(bundle), load_updater(bundle), load_vocabulary(bundle).items
+    config, shop = load_state_config(state_config), simulated_shop()
     if default_config(model, n_types=len(config.event_types)).memory is None:
-        return config, None
+        return config, None, shop.items
     with tempfile.TemporaryDirectory() as untrained:
-        untrained_bundle(Path(untrained), model, state=config)
-        return config, load_updater(Path(untrained))
+        untrained_bundle(Path(untrained), model, vocabulary=shop, state=config)
+        return config, load_updater(Path(untrained)), shop.items
 
 
 def size(n_bytes: float) -> str:
@@ -175,11 +182,13 @@ def _user_table(weight: dict[str, float], total: float, n_events: int) -> Table:
     return table
 
 
-def _assumptions(demand: Demand, assumed: Assumptions, n_categories: int) -> Table:
+def _assumptions(
+    demand: Demand, assumed: Assumptions, n_categories: int, largest_item: int
+) -> Table:
     table = Table("", "", title="Assumed", show_header=False)
     table.columns[1].justify = "right"
     table.add_row("events over users", "all users alike (the worst case)")
-    table.add_row("ids", f"{N_ITEMS:,} items, {N_CATEGORIES:,} categories")
+    table.add_row("ids", f"items up to {largest_item:,}, {N_CATEGORIES:,} categories")
     table.add_row("categories of a user", f"{n_categories}")
     table.add_row("between two events of a user", f"{EVENT_GAP_MS / 3.6e6:g} h")
     for name in ("event_bytes", "replication", "retention_days", "standbys",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from interest_center.center import CenterOptions, PartitionCenter
 from interest_center.core.events import EVENT_DTYPE, EventBatch
@@ -14,12 +15,13 @@ from interest_center.core.meta import LogIdentity
 from interest_center.core.protocols import MemoryUpdater, Store
 from interest_center.hot_rows import user_bytes
 from interest_center.stores.rocksdb import RocksStore
+from models.vocabulary import Vocabulary
 
 #: Users who did little are played in greater numbers: what they share is compressed together.
 LEAST_USERS, MOST_USERS, ENOUGH_EVENTS = 100, 2_000, 20_000
 #: Ids as wide as those of a large shop: the widths of columns follow from them.
-N_ITEMS = 1_000_000_000
-N_CATEGORIES = 10_000
+LARGEST_ITEM = 1_000_000_000
+N_ITEMS, N_CATEGORIES = 100_000, 10_000
 #: Between two events of a user, on average.
 EVENT_GAP_MS = 3_600_000
 _BEGAN_MS = 1_600_000_000_000
@@ -52,11 +54,27 @@ class UserWeight:
         return self.profile + self.subsequences + self.memory
 
 
-def play_users(center: PartitionCenter, n_users: int, n_events: int, n_categories: int) -> None:
+def simulated_shop() -> Vocabulary:
+    """Return items and categories as a large shop has them."""
+    rng = np.random.default_rng(1)
+    items = np.unique(rng.integers(1, LARGEST_ITEM + 1, N_ITEMS).astype(np.uint64))
+    categories = rng.integers(1, N_CATEGORIES + 1, len(items)).astype(np.uint64)
+    return Vocabulary.from_pairs(items, categories)
+
+
+def play_users(
+    center: PartitionCenter,
+    items: NDArray[np.uint64],
+    n_users: int,
+    n_events: int,
+    n_categories: int,
+) -> None:
     """Apply events of users ``1 .. n_users`` to an empty center, and write all rows.
 
     Args:
         center: Empty, of partition 0.
+        items: Drawn from, one as often as the other. To be known to the memory: unknown ones are
+            all alike to it, and what is alike is compressed.
         n_users: How many users.
         n_events: Of each.
         n_categories: That each is interested in, one as much as the other.
@@ -69,7 +87,7 @@ def play_users(center: PartitionCenter, n_users: int, n_events: int, n_categorie
         start = number * n_users
         events["offset"] = start + np.arange(n_users)
         events["user"] = users
-        events["item"] = rng.integers(1, N_ITEMS + 1, n_users)
+        events["item"] = rng.choice(items, n_users)
         events["category"] = own[users - 1, rng.integers(0, n_categories, n_users)]
         events["event_hash"] = rng.integers(0, 2**63, n_users)
         jitter = rng.integers(0, EVENT_GAP_MS, n_users)
@@ -90,13 +108,18 @@ def new_center(
 
 
 def weigh_users(
-    config: StateConfig, updater: MemoryUpdater | None, n_events: int, n_categories: int
+    config: StateConfig,
+    updater: MemoryUpdater | None,
+    items: NDArray[np.uint64],
+    n_events: int,
+    n_categories: int,
 ) -> UserWeight:
     """Return what users weigh that have done so much.
 
     Args:
         config: Rules of the states.
         updater: Keeps their memories; None for none.
+        items: That it knows.
         n_events: Of each user.
         n_categories: That each is interested in.
     """
@@ -106,7 +129,7 @@ def weigh_users(
     with tempfile.TemporaryDirectory() as directory:
         store = RocksStore(Path(directory))
         center = new_center(store, config, updater, n_users)
-        play_users(center, n_users, n_events, n_categories)
+        play_users(center, items, n_users, n_events, n_categories)
         for key, value in store.scan_prefix(b"u"):
             kind = key[_KIND_AT : _KIND_AT + 1]
             size[kind] += len(key) + len(value)

@@ -9,11 +9,10 @@ from typing import Any
 from interest_center.core.layout import StateConfig
 from interest_center.core.protocols import MemoryUpdater
 from interest_center.stores.rocksdb import RocksStore
-from models.bundle import load_updater
+from models.bundle import load_updater, untrained_bundle
 from prove.rows import Bench, Check, figure
 from prove.system import UIC, SystemFailedError
-from streams.bench.workload import Workload
-from streams.planning.user_weight import new_center, play_users
+from streams.planning.user_weight import new_center, play_users, simulated_shop
 
 N_CATEGORIES = 10
 #: Events of each user, and of how many users.
@@ -45,10 +44,12 @@ def prove(bench: Bench) -> Iterator[Check]:
 
 
 def updater_of(kind: str, bench: Bench) -> MemoryUpdater | None:
-    """Return a memory with random weights."""
-    load = Workload(kind, "uniform", 1, 1, 1, bench.seed)  # type: ignore[arg-type]
-    kept = load.prepare(bench.workspace / f"model-{kind}")
-    return load_updater(kept["bundle"]) if kept else None
+    """Return a memory with random weights, others than those of the plan; None for none."""
+    if kind == "none":
+        return None
+    directory = bench.workspace / f"model-{kind}"
+    untrained_bundle(directory, MODELS[kind], bench.seed, simulated_shop())
+    return load_updater(directory)
 
 
 def bytes_on_disk(
@@ -57,7 +58,7 @@ def bytes_on_disk(
     """Play users into a RocksDB, compact it, and return the size of its tables."""
     store = RocksStore(directory)
     center = new_center(store, StateConfig(), updater, n_users)
-    play_users(center, n_users, n_events, N_CATEGORIES)
+    play_users(center, simulated_shop().items, n_users, n_events, N_CATEGORIES)
     store.compact()
     center.close()
     return sum(file.stat().st_size for file in directory.glob("*.sst"))

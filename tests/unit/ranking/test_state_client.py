@@ -201,12 +201,13 @@ def empty_state(user_id: str) -> web.Response:
 
 async def test_a_late_answer_is_asked_for_once_more() -> None:
     n_asked = 0
+    is_over = asyncio.Event()
 
     async def stall_at_first(_: web.Request) -> web.Response:
         nonlocal n_asked
         n_asked += 1
         if n_asked == 1:
-            await asyncio.sleep(60)
+            await is_over.wait()
         return empty_state("u1")
 
     runner, url = await serve_raw(stall_at_first)
@@ -214,6 +215,7 @@ async def test_a_late_answer_is_asked_for_once_more() -> None:
         await client.owners.refresh()
         assert (await client.read("u1")).user_id == "u1"
         assert n_asked == 2
+    is_over.set()
     await runner.cleanup()
 
 

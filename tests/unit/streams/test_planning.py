@@ -20,7 +20,7 @@ from streams.planning.capacity import (
     plan,
     users_touched,
 )
-from streams.planning.user_weight import UserWeight, weigh_users
+from streams.planning.user_weight import UserWeight, simulated_shop, weigh_users
 
 WEIGHT = UserWeight(1_900.0, 1_400.0, 10.0, 600.0, 3_600.0, 9_000.0)
 DEMAND = Demand(
@@ -34,6 +34,7 @@ DEMAND = Demand(
     hot_memory_bytes=512 << 20,
 )
 ASSUMED = Assumptions()
+ITEMS = simulated_shop().items
 
 
 def test_the_same_users_again_cost_less_than_new_ones() -> None:
@@ -86,13 +87,13 @@ def test_a_standby_doubles_what_is_read_and_kept_but_not_what_is_sent_in() -> No
 
 def test_a_user_weighs_what_its_rings_hold() -> None:
     config = StateConfig(n_behaviors=10, n_event_ids=10, n_subsequences=4)
-    weights = [weigh_users(config, None, n, 8) for n in (1, 10, 100, 1_000)]
+    weights = [weigh_users(config, None, ITEMS, n, 8) for n in (1, 10, 100, 1_000)]
     assert weights[0].n_subsequences == 1
     assert weights[0].total < weights[1].total < weights[2].total
     # Profile and directory are full; only their widths may still change.
     assert weights[3].profile == pytest.approx(weights[2].profile, rel=0.1)
     assert weights[3].n_subsequences == 4
-    with_memory = weigh_users(config, DecayUpdater(), 10, 8)
+    with_memory = weigh_users(config, DecayUpdater(), ITEMS, 10, 8)
     # The numbers fill whole words of 64 bits.
     assert with_memory.memory == 18 + 16 + 24 + 8 * math.ceil(DecayUpdater.row_floats / 2)
     assert with_memory.profile == weights[1].profile
