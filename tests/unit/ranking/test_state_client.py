@@ -157,7 +157,7 @@ async def serve_raw(handler: Handler) -> tuple[web.AppRunner, str]:
 
 async def test_a_late_answer_is_not_waited_for() -> None:
     async def late(_: web.Request) -> web.Response:
-        await asyncio.sleep(10)
+        await asyncio.sleep(2)
         return web.Response()
 
     runner, url = await serve_raw(late)
