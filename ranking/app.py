@@ -13,12 +13,12 @@ from ranking.inference_protocol import INFERENCE_PROTOCOL, InferRequest
 from ranking.messages import BatchAnswer, BatchRequest, RankAnswer, RankRequest
 from ranking.openapi import (
     DESCRIPTION,
+    NOT_READY,
     REFERENCES,
     REFUSALS,
     BatchOperation,
     GivenSchema,
     RankOperation,
-    refusal_spec,
 )
 from ranking.rankings import Rankings
 from ranking.request_reading import MAX_BODY_BYTES, decode_batch, decode_request
@@ -80,7 +80,7 @@ async def live() -> Health:
     "/health/ready",
     responses={
         200: ResponseSpec(Health, generate_examples=False),
-        503: refusal_spec("No interest worker has said yet who owns which user."),
+        503: NOT_READY,
     },
 )
 async def ready(request: AnyRequest) -> Health:

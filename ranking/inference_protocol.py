@@ -14,14 +14,15 @@ import msgspec
 from litestar import Response, get, post
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
+from litestar.openapi.spec import Example
+from litestar.params import FromPath, PathParameter
 from msgspec import Meta
 
 from interest_center.core.errors import BadRequestError
 from models.bundle import Bundle
 from ranking.http_bodies import AnyRequest, body_of, encoded, trace_of
 from ranking.messages import RankAnswer, RankRequest
-from ranking.openapi import REFUSALS, BodyOperation
+from ranking.openapi import NOT_READY, REFUSALS, BodyOperation, refusal_spec
 from ranking.rankings import Rankings
 from ranking.request_reading import JSON_MEDIA_TYPE, check_request, decode_message, refusal
 
@@ -42,6 +43,10 @@ INPUTS: dict[str, tuple[Datatype, bool, bool]] = {
 #: Fields of the trigger, by the column that holds them.
 TRIGGER = {"trigger_item_id": "item_id", "trigger_category_id": "category_id"}
 OUTPUTS: dict[str, Datatype] = {"probability": "FP64", "score": "FP64"}
+ModelName = Annotated[
+    str, PathParameter(description="As the bundles are named.", examples=[Example(value="default")])
+]
+NO_MODEL = {404: refusal_spec("There is no such model, or not in this version.")}
 
 
 class InputTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,7 +173,10 @@ async def server_live() -> Live:
     return Live()
 
 
-@get("/v2/health/ready")
+@get(
+    "/v2/health/ready",
+    responses={200: ResponseSpec(Ready, generate_examples=False), 503: NOT_READY},
+)
 async def server_ready(request: AnyRequest) -> Ready:
     """Tell whether rankings are made from states."""
     rankings: Rankings = request.app.state.rankings
@@ -182,9 +190,12 @@ def _paths(path: str) -> list[str]:
     return [f"{model}{path}", f"{model}/versions/{{version:str}}{path}"]
 
 
-@get(_paths(""))
+@get(
+    _paths(""),
+    responses={200: ResponseSpec(ModelMetadata, generate_examples=False), **NO_MODEL},
+)
 async def model_metadata(
-    request: AnyRequest, name: FromPath[str], version: FromPath[str | None] = None
+    request: AnyRequest, name: ModelName, version: FromPath[str | None] = None
 ) -> ModelMetadata:
     """Say what a model takes and gives."""
     bundle = _bundle(request, name, version)
@@ -200,9 +211,12 @@ async def model_metadata(
     )
 
 
-@get(_paths("/ready"))
+@get(
+    _paths("/ready"),
+    responses={200: ResponseSpec(ModelReady, generate_examples=False), **NO_MODEL},
+)
 async def model_ready(
-    request: AnyRequest, name: FromPath[str], version: FromPath[str | None] = None
+    request: AnyRequest, name: ModelName, version: FromPath[str | None] = None
 ) -> ModelReady:
     """Tell that a model is loaded and warm, which it is as long as this server answers."""
     _bundle(request, name, version)
@@ -216,10 +230,11 @@ async def model_ready(
     responses={
         200: ResponseSpec(InferAnswer, generate_examples=False, description="The columns."),
         **REFUSALS,
+        **NO_MODEL,
     },
 )
 async def infer(
-    request: AnyRequest, name: FromPath[str], version: FromPath[str | None] = None
+    request: AnyRequest, name: ModelName, version: FromPath[str | None] = None
 ) -> Response[bytes]:
     """Score the candidates of a request given as columns."""
     bundle = _bundle(request, name, version)

@@ -7,6 +7,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Example,
     OpenAPIMediaType,
+    OpenAPIResponse,
     Operation,
     Reference,
     RequestBody,
@@ -86,13 +87,16 @@ class BodyOperation(Operation):
     request_body: RequestBody | Reference | None = field(default=None)
 
     def __post_init__(self) -> None:
-        """Replace what Litestar has derived from the handler, which is nothing."""
+        """Replace what Litestar has derived from the handler: no body, answers in JSON only."""
         described = OpenAPIMediaType(
             schema=Reference(REFERENCES.format(name=self.body.__name__)),
             examples=dict(self.examples) or None,
         )
         content = dict.fromkeys(self.media_types, described)
         self.request_body = RequestBody(content, description=self.about, required=True)
+        answer = (self.responses or {}).get("200")
+        if isinstance(answer, OpenAPIResponse) and answer.content:
+            answer.content |= dict.fromkeys(self.media_types, answer.content[JSON_MEDIA_TYPE])
 
 
 @dataclass
@@ -118,6 +122,8 @@ def refusal_spec(description: str) -> ResponseSpec:
     """Describe a refusal."""
     return ResponseSpec(ErrorAnswer, generate_examples=False, description=description)
 
+
+NOT_READY = refusal_spec("No interest worker has said yet who owns which user.")
 
 REFUSALS = {
     400: refusal_spec("A wrong field, named by its path."),

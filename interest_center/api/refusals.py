@@ -71,8 +71,10 @@ def on_invalid(_: Request[Any, Any, Any], error: ValidationException) -> Respons
 
 
 def on_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorAnswer]:
-    """Give the framework's refusals (404, 405, 413) our shape."""
-    return error_answer(error.status_code, ErrorAnswer(str(error.detail).lower()))
+    """Give the framework's refusals (404, 405 with ``Allow``, 413) our shape."""
+    answer = error_answer(error.status_code, ErrorAnswer(str(error.detail).lower()))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorAnswer]:

@@ -228,6 +228,9 @@ async def test_the_openapi_page_describes_the_request(bundle: Bundle) -> None:
     assert schemas["RankRequest"]["required"] == ["user_id", "candidates"]
     assert {"Candidate", "Trigger", "RequestEvent", "RankAnswer", "RankedItem"} <= set(schemas)
     assert set(operation["responses"]) == {"200", "400", "408", "413", "415", "429"}
+    media_types = {"application/json", "application/msgpack"}
+    assert set(operation["requestBody"]["content"]) == media_types
+    assert set(operation["responses"]["200"]["content"]) == media_types
 
 
 async def test_the_process_ranks_and_ends_cleanly(bundle_directory: Path, bundle: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from ranking_requests import MALFORMED, request_with
 
 from prove.bundles import bundle_for
+from prove.content_hashes import ROOT
 from prove.logs import read_taobao
 from prove.reading import Connection
 from prove.rows import Bench, Check, equal
@@ -39,7 +41,7 @@ def prove(bench: Bench) -> Iterator[Check]:
         ranker.wait_ready()
         yield from refused(ranker.url)
         yield from slow_clients(ranker.url)
-        yield from generated(ranker.url, bench.seed)
+        yield from generated(ranker.url, bench)
         status, _ = Connection(ranker.url).call("POST", "/v1/rank", request_with())
         yield equal("a good request afterwards", status, 200)
         yield equal("tracebacks in the log", ranker.said().count("Traceback"), 0)
@@ -97,16 +99,25 @@ def slow_clients(url: str) -> Iterator[Check]:
     yield equal("slow clients cut off with 408", cut, N_SLOW)
 
 
-def generated(url: str, seed: int) -> Iterator[Check]:
+def generated(url: str, bench: Bench) -> Iterator[Check]:
     """Let schemathesis make requests out of the OpenAPI document, right and wrong ones."""
     program = Path(sys.executable).with_name("schemathesis")
     argv = [
-        str(program), "run", f"{url}/schema/openapi.json", "--seed", str(seed), "--checks", "all",
+        str(program), "run", f"{url}/schema/openapi.json",
+        "--seed", str(bench.seed), "--checks", "all",
         # What no schema says (each item once, bids for all or none) is refused with 400 as well.
         "--exclude-checks", "positive_data_acceptance",
         "--max-examples", str(N_EXAMPLES), "--continue-on-failure", "--no-color",
     ]  # fmt: skip
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    hooks = {"SCHEMATHESIS_HOOKS": "prove.schemathesis_hooks", "PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(
+        argv,
+        env=os.environ | hooks,
+        cwd=bench.workspace,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     summary = " ".join(done.stdout.rpartition("SUMMARY")[2].split()) or done.stderr
     found = re.search(r"(\d+) generated", summary)
     n_made = int(found.group(1)) if found else 0

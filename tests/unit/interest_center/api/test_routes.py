@@ -60,6 +60,16 @@ async def test_an_id_that_is_no_text_is_refused_by_its_field(http: aiohttp.Clien
         assert (status, answer["field"]) == (400, "user_id")
 
 
+async def test_a_refused_method_is_told_which_are_not(http: aiohttp.ClientSession) -> None:
+    async with (
+        worker_node(Cluster(None), {0, 1, 2, 3}) as node,
+        http.delete(f"{node.url}/v1/users/u/interest") as answer,
+    ):
+        assert answer.status == 405
+        assert "GET" in answer.headers["allow"]
+        assert (await answer.json())["error"] == "method not allowed"
+
+
 async def test_the_openapi_page_names_every_field_of_a_category(
     http: aiohttp.ClientSession,
 ) -> None:
