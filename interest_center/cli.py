@@ -41,6 +41,9 @@ COMMANDS = {
     "train": LazyCommand("models.train", "train", "Train a model bundle from event logs."),
     "evaluate": LazyCommand("models.evaluate", "evaluate", "AUC, GAUC, log loss of a bundle."),
     "ranker": LazyCommand("ranking.command", "ranker", "The ranking worker: candidates to scores."),
+    "exposures": LazyCommand(
+        "streams.exposures", "exposures", "What was shown and chosen, as tables to train on."
+    ),
     "demo": LazyCommand("streams.demo", "demo", "The whole system, explained in a minute."),
 }
 

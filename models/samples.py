@@ -2,8 +2,10 @@
 
 A request sees the events that arrived before the first event that is not strictly older than it;
 so nothing of its own time or later is seen, whatever the order of the table. Where both tables have
-a column ``order``, an event of equal time and smaller order counts as older. Arrival order is the
-order of ring and memory. Late events, and those whose id the user's state still remembers, are left
+a column ``order``, an event of equal time and smaller order counts as older. Where the events have
+an ``offset`` and the samples a ``watermark``, a request sees the events below its watermark, as the
+ranking did that it was logged by, whatever their times. Arrival order is the order of ring and
+memory. Late events, and those whose id the user's state still remembers, are left
 out, as the worker does; a table without event ids has no such ones.
 """
 
@@ -201,17 +203,17 @@ def _group(samples: Samples, users: Ints, orders: Ints | None) -> tuple[Ints, In
     return order, np.flatnonzero(new)
 
 
-def _positions(everything: Histories, users: Ints, times_ms: Ints, orders: Orders | None) -> Ints:
+def _positions(starts: Ints, users: Ints, moments: Orders, orders: Orders | None) -> Ints:
     """Return how many events of its user each request sees.
 
     Args:
-        everything: Every applied event.
+        starts: First applied event of each user, ``[n_users + 1]``.
         users: User of each request.
-        times_ms: Moment before which each request sees.
-        orders: Ranks of the events and of the requests among equal times, None where time decides.
+        moments: Of the applied events, and before which each request sees.
+        orders: Ranks of both among equal moments, None where the moment decides.
     """
-    n_events = len(everything.times_ms)
-    _, ranks = np.unique(np.concatenate((everything.times_ms, times_ms)), return_inverse=True)
+    n_events = len(moments[0])
+    _, ranks = np.unique(np.concatenate(moments), return_inverse=True)
     if orders is not None:
         within = np.concatenate(orders)
         by_moment = np.lexsort((within, ranks))
@@ -220,9 +222,9 @@ def _positions(everything: Histories, users: Ints, times_ms: Ints, orders: Order
         ranks[by_moment[1:]] = np.cumsum(later)
         ranks[by_moment[:1]] = 0
     n_ranks = int(ranks.max(initial=0)) + 1
-    newest = _newest_so_far(ranks[:n_events], everything.starts, n_ranks)
-    moments = ranks[n_events:] + users * n_ranks
-    positions: Ints = np.searchsorted(newest, moments, side="left") - everything.starts[users]
+    newest = _newest_so_far(ranks[:n_events], starts, n_ranks)
+    seen = ranks[n_events:] + users * n_ranks
+    positions: Ints = np.searchsorted(newest, seen, side="left") - starts[users]
     return positions
 
 
@@ -236,22 +238,30 @@ def point_in_time(
         samples: Impressions in any order.
         state: Which event types feed ring and memory, and which events are applied.
         staleness_ms: Age of the states that requests read: each sees only events older than itself
-            by more than this, whatever their ``order``; its own time stays.
+            by more than this, whatever their ``order`` and ``offset``; its own time stays.
     """
     user_ids, users = np.unique(samples.users, return_inverse=True)
     users = users.astype(np.int64)
     arranged, starts = _arrange(events, user_ids)
     ids = None if events.event_ids is None else events.event_ids[arranged]
     verdicts = judge(starts, events.times_ms[arranged], ids, state)
+    applied = arranged[verdicts == APPLIED]
     everything = _histories(events, arranged, starts).select(verdicts == APPLIED)
-    decides = events.orders is not None and not staleness_ms
-    order, firsts = _group(samples, users, samples.orders if decides else None)
+    by_offset = by_order = None
+    if not staleness_ms and events.offsets is not None and samples.watermarks is not None:
+        by_offset = (events.offsets[applied], samples.watermarks)
+    elif not staleness_ms and events.orders is not None and samples.orders is not None:
+        by_order = (events.orders[applied], samples.orders)
+    ranked = by_offset or by_order
+    order, firsts = _group(samples, users, None if ranked is None else ranked[1])
     heads = order[firsts]
-    orders = None
-    if decides and events.orders is not None and samples.orders is not None:
-        orders = (events.orders[arranged[verdicts == APPLIED]], samples.orders[heads])
-    moments = samples.times_ms[heads] - staleness_ms
-    positions = _positions(everything, users[heads], moments, orders)
+    moments = by_offset or (everything.times_ms, samples.times_ms - staleness_ms)
+    positions = _positions(
+        everything.starts,
+        users[heads],
+        (moments[0], moments[1][heads]),
+        None if by_order is None else (by_order[0], by_order[1][heads]),
+    )
 
     feeds = feeds_by_type(state)[everything.types]
     in_ring, in_memory = (feeds & FEEDS_BEHAVIORS) > 0, (feeds & FEEDS_MEMORY) > 0

@@ -13,6 +13,7 @@ from models.tables import (
     OPTIONAL_SAMPLE_COLUMNS,
     ORACLE_COLUMN,
     OTHER_EVENT_COLUMNS,
+    OTHER_SAMPLE_COLUMNS,
     SAMPLE_COLUMNS,
     SPLITS,
     Samples,
@@ -20,7 +21,9 @@ from models.tables import (
 from models.training_tables import TrainingData
 
 _EVENTS = frozenset((*EVENT_COLUMNS, *OPTIONAL_EVENT_COLUMNS, *OTHER_EVENT_COLUMNS))
-_SAMPLES = frozenset((*SAMPLE_COLUMNS, *OPTIONAL_SAMPLE_COLUMNS, ORACLE_COLUMN))
+_SAMPLES = frozenset(
+    (*SAMPLE_COLUMNS, *OPTIONAL_SAMPLE_COLUMNS, *OTHER_SAMPLE_COLUMNS, ORACLE_COLUMN)
+)
 
 
 def unread_columns(events: Path | None = None, samples: Path | None = None) -> Iterator[str]:

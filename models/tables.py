@@ -16,16 +16,22 @@ from models.columns import Columns, first_row, read_columns
 EVENT_COLUMNS = ("user_id", "item_id", "event_type", "event_time_ms")
 SAMPLE_COLUMNS = ("user_id", "item_id", "time_ms", "label")
 #: What may stand beside them, and is read.
-OPTIONAL_EVENT_COLUMNS = ("category_id", "event_id", "order", "price")
+OPTIONAL_EVENT_COLUMNS = ("category_id", "event_id", "order", "price", "offset")
 OPTIONAL_SAMPLE_COLUMNS = (
     "category_id", "split", "trigger_item_id", "trigger_category_id", "page", "order", "price",
+    "watermark",
 )  # fmt: skip
 #: Of the event contract: a worker takes them, training has no use for them.
 OTHER_EVENT_COLUMNS = ("page", "trigger_item_id")
+#: Written by `uic exposures`: what was answered, and by which bundle.
+OTHER_SAMPLE_COLUMNS = ("served_probability", "model")
 #: Written by a simulator: the true probability. Shown beside a model's figures, never read by one.
 ORACLE_COLUMN = "probability"
 #: Rank of arrival: decides among events, and between an event and a sample, of equal time.
 ORDER_COLUMN = "order"
+#: Where an event stands in the log of its user's partition, and before which offset a sample sees.
+OFFSET_COLUMN = "offset"
+WATERMARK_COLUMN = "watermark"
 PRICE_COLUMN = "price"
 #: What a CSV can hold as text and every reader of numbers gives back unchanged.
 MAX_ORDER = 2**53
@@ -61,6 +67,8 @@ class Events:
         event_ids: What tells events apart; None where the table has no event ids.
         orders: Rank of arrival among equal times; None where the table has no such column.
         prices: Price of the item, NaN where it is not known; None without such a column.
+        offsets: Where each event stands in the log of its user, which is the order of arrival;
+            None where the table has no such column.
     """
 
     users: NDArray[np.uint64]
@@ -71,6 +79,7 @@ class Events:
     event_ids: NDArray[np.uint64] | None = None
     orders: NDArray[np.int64] | None = None
     prices: NDArray[np.float32] | None = None
+    offsets: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,8 @@ class Samples:
         oracle: True probability of a simulated click, None for real logs.
         orders: Rank among events and samples of equal time; None without such a column.
         prices: Price of the item, NaN where it is not known; None without such a column.
+        watermarks: Offset before which each sample sees the log of its user; None without such a
+            column.
     """
 
     users: NDArray[np.uint64]
@@ -104,18 +115,19 @@ class Samples:
     oracle: NDArray[np.float64] | None
     orders: NDArray[np.int64] | None = None
     prices: NDArray[np.float32] | None = None
+    watermarks: NDArray[np.int64] | None = None
 
 
 def read_events(path: Path, state: StateConfig) -> Events:
-    """Read an event table; its events arrive in the order of their times.
+    """Read an event table; its events arrive in the order of their offsets, else of their times.
 
     Rows may stand in any order, an export newest first included. Among events of equal time the
     column ``order`` decides, without it the order of the rows.
 
     Args:
         path: Columns ``user_id, item_id, event_type, event_time_ms``, optional ``category_id,
-            event_id, order, price``. With event ids a second event of an id counts as little as it
-            does in a worker; without them every row is an event.
+            event_id, order, price, offset``. With event ids a second event of an id counts as
+            little as it does in a worker; without them every row is an event.
         state: Known event types.
 
     Raises:
@@ -136,8 +148,11 @@ def read_events(path: Path, state: StateConfig) -> Events:
         )
     types = names.replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
     times = table.times_ms("event_time_ms")
-    ranks = _orders(table)
-    order = np.argsort(times, kind="stable") if ranks is None else np.lexsort((ranks, times))
+    ranks, offsets = _ranks(table, ORDER_COLUMN), _ranks(table, OFFSET_COLUMN)
+    if offsets is not None:
+        order = np.argsort(offsets, kind="stable")
+    else:
+        order = np.argsort(times, kind="stable") if ranks is None else np.lexsort((ranks, times))
     prices = _prices(table)
     return Events(
         users=table.ids("user_id")[order],
@@ -148,6 +163,7 @@ def read_events(path: Path, state: StateConfig) -> Events:
         event_ids=table.hashed_ids("event_id")[order] if "event_id" in table else None,
         orders=None if ranks is None else ranks[order],
         prices=None if prices is None else prices[order],
+        offsets=None if offsets is None else offsets[order],
     )
 
 
@@ -156,9 +172,9 @@ def read_samples(path: Path) -> Samples:
 
     Args:
         path: Columns ``user_id, item_id, time_ms, label``, optional ``category_id, split,
-            trigger_item_id, trigger_category_id, page, order, price``. Without ``split`` the latest
-            tenth by time is for testing, the tenth before it for validation. Samples that are
-            scored together share their ``order``.
+            trigger_item_id, trigger_category_id, page, order, price, watermark``. Without ``split``
+            the latest tenth by time is for testing, the tenth before it for validation. Samples
+            that are scored together share their ``order`` and their ``watermark``.
 
     Raises:
         ConfigurationError: A column is missing or holds what it must not.
@@ -176,8 +192,9 @@ def read_samples(path: Path) -> Samples:
         triggers=table.optional_ids("trigger_item_id"),
         trigger_categories=table.optional_ids("trigger_category_id"),
         oracle=table.probabilities(ORACLE_COLUMN) if ORACLE_COLUMN in table else None,
-        orders=_orders(table),
+        orders=_ranks(table, ORDER_COLUMN),
         prices=_prices(table),
+        watermarks=_ranks(table, WATERMARK_COLUMN),
     )
 
 
@@ -187,10 +204,10 @@ def _rules_for(names: list[str]) -> str:
     return json.dumps(dict.fromkeys(fields, names))
 
 
-def _orders(table: Columns) -> NDArray[np.int64] | None:
-    if ORDER_COLUMN not in table:
+def _ranks(table: Columns, name: str) -> NDArray[np.int64] | None:
+    if name not in table:
         return None
-    return table.whole_numbers(ORDER_COLUMN, (0, MAX_ORDER), "write a whole number in every row")
+    return table.whole_numbers(name, (0, MAX_ORDER), "write a whole number in every row")
 
 
 def _prices(table: Columns) -> NDArray[np.float32] | None:

@@ -1,8 +1,7 @@
 """What was shown, for training: one record of each answered ranking, in a topic of its own.
 
-The key is the user id, the value a JSON ``Exposure``. Its fields have the names of the sample table
-of ``uic train``; a label is not known yet. ``watermark`` and ``as_of`` say which events the scores
-have seen, so that a training can show the model the very state that served.
+``watermark`` and ``as_of`` say which events the scores have seen, so that a training can show the
+model the very state that served; ``uic exposures`` makes the tables, with what came of it as label.
 
 An answer never waits for its record. Records wait in a queue while Kafka is away; those that find
 it full, or that Kafka does not take in time, are counted as lost.
@@ -16,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from interest_center import metrics
+from interest_center.core.exposures import ExposedItem, Exposure
 from interest_center.settings import Settings
 from ranking.kafka_errors import no_kafka, no_topic
 from ranking.messages import RankAnswer, RankRequest
@@ -30,44 +30,6 @@ STOP_SECONDS = 5.0
 WARN_SECONDS = 10.0
 
 _ENCODER = msgspec.json.Encoder()
-
-
-class ExposedItem(msgspec.Struct, frozen=True):
-    """An item that was returned; the category is the request's."""
-
-    item_id: str
-    category_id: str | None
-    probability: float
-
-
-class Exposure(msgspec.Struct, frozen=True):
-    """What was returned to whom, the best first.
-
-    Attributes:
-        user_id: As sent, like page and trigger.
-        time_ms: Time that was ranked for.
-        page: None without.
-        trigger_item_id: None without.
-        trigger_category_id: None without.
-        items: In their order.
-        model: Fingerprint of the bundle that scored.
-        as_of: Event time of the last event that the scores have seen, None without.
-        watermark: Next offset of the user's partition when the state was read, None without.
-        history: Where the behaviors came from.
-        degraded: What was missing, None for nothing.
-    """
-
-    user_id: str
-    time_ms: int
-    page: int | None
-    trigger_item_id: str | None
-    trigger_category_id: str | None
-    items: list[ExposedItem]
-    model: str
-    as_of: int | None
-    watermark: int | None
-    history: str
-    degraded: str | None
 
 
 def exposure_of(request: RankRequest, answer: RankAnswer, time_ms: int) -> Exposure:

@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import click
@@ -20,6 +19,7 @@ from interest_center.client import InterestClient
 from interest_center.core.errors import InterestCenterError
 from interest_center.settings import Settings, environment_of, load_settings
 from models.bundle_files import FORMAT
+from streams.interruption import end_by_interrupt
 from streams.ports import choose_ports
 from streams.processes import Processes
 from streams.state_lock import StateLock
@@ -301,11 +301,6 @@ def demo_settings(settings: Settings) -> Settings:
     )
 
 
-def interrupt(signal_number: int, frame: FrameType | None) -> None:
-    """Turn SIGTERM into the way out that Ctrl-C takes."""
-    raise KeyboardInterrupt
-
-
 @click.command()
 @click.option("--keep/--no-keep", default=None, help="Keep running at the end until Ctrl-C.")
 def demo(keep: bool | None) -> None:
@@ -319,7 +314,7 @@ def demo(keep: bool | None) -> None:
     settings = demo_settings(load_settings())
     stay = sys.stdout.isatty() if keep is None else keep
     lock = StateLock(settings.home, "demo", "wait for its end, or UIC_HOME=elsewhere uic demo")
-    signal.signal(signal.SIGTERM, interrupt)
+    end_by_interrupt()
     with Processes(environment_of(settings), settings.home / "logs") as processes:
         run = Demo(settings, console, processes)
         try:

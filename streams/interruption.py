@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, heard only where nothing is left half done."""
+"""Ctrl-C and SIGTERM: as one, and heard only where nothing is left half done."""
 
 import signal
 from types import FrameType, TracebackType
@@ -48,3 +48,12 @@ class Interruption:
         if self.allowed or insisted:
             self._was_raised = True
             raise KeyboardInterrupt
+
+
+def end_by_interrupt() -> None:
+    """Let SIGTERM end this process the way that Ctrl-C does, so that it tidies up."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -128,10 +128,12 @@ class EventDecoder:
     def _plain_rules(self, partition: int) -> PlainRules:
         return self._plain._replace(partition=partition)
 
-    def _row(
-        self, partition: int, record: ConsumedRecord, texts: dict[int, str]
-    ) -> tuple[int, ...]:
-        """Return the columns of one record, in the order of ``EVENT_DTYPE``."""
+    def read(self, partition: int, record: ConsumedRecord) -> tuple[Sender, BehaviorEvent | None]:
+        """Return who did what by one record of a partition; None is an erasure.
+
+        Raises:
+            BadEventError: It is neither an event nor an erasure.
+        """
         sender = self._sender(record.key)
         if sender.partition != partition:
             raise BadEventError(
@@ -140,9 +142,8 @@ class EventDecoder:
                 f"{self._rules.n_partitions} and came in {partition}; partition by murmur2 of the "
                 "key (librdkafka clients: partitioner=murmur2_random) and let no sender choose",
             )
-        at = (record.offset, record.timestamp)
         if record.value is None:
-            return (*at, 0, sender.user, 0, 0, 0, 0, OP_ERASE)
+            return sender, None
         event = self._event(record)
         if event.user_id != sender.user_id:
             raise BadEventError(
@@ -150,8 +151,7 @@ class EventDecoder:
                 f"user_id is {event.user_id!r} and the record's key {sender.user_id!r}; "
                 "send the user_id as key",
             )
-        code = self._type_codes.get(event.event_type)
-        if code is None:
+        if event.event_type not in self._type_codes:
             raise BadEventError(
                 "unknown_event_type",
                 f"event_type {event.event_type!r} is none of {list(self._type_codes)}; correct it "
@@ -164,9 +164,19 @@ class EventDecoder:
                 f"{self._rules.future_tolerance_ms} ms after the append time {record.timestamp}; "
                 "set the sender's clock, send milliseconds since 1970 UTC",
             )
+        return sender, event
+
+    def _row(
+        self, partition: int, record: ConsumedRecord, texts: dict[int, str]
+    ) -> tuple[int, ...]:
+        """Return the columns of one record, in the order of ``EVENT_DTYPE``."""
+        sender, event = self.read(partition, record)
+        at = (record.offset, record.timestamp)
+        if event is None:
+            return (*at, 0, sender.user, 0, 0, 0, 0, OP_ERASE)
         item = self._id(event.item_id, texts)
         category = 0 if event.category_id is None else self._id(event.category_id, texts)
-        identity = hash_event_id(event.event_id)
+        identity, code = hash_event_id(event.event_id), self._type_codes[event.event_type]
         return (*at, event.event_time_ms, sender.user, item, category, identity, code, OP_EVENT)
 
     def _event(self, record: ConsumedRecord) -> BehaviorEvent:

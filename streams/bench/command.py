@@ -18,10 +18,15 @@ from rich.table import Table
 
 from interest_center.settings import load_settings
 from streams.bench.contest import Contest, Peer, check_peers
-from streams.bench.freshness import WARM_UP_SECONDS, measure_freshness
+from streams.bench.freshness import (
+    LONGEST_PROBE_SECONDS,
+    WARM_UP_SECONDS,
+    measure_freshness,
+)
 from streams.bench.limits import measure_limits
 from streams.bench.measuring import Measured
 from streams.bench.workload import Distribution, Work, Workload
+from streams.interruption import end_by_interrupt
 
 OURS = "interest center"
 #: Shorter runs say little: a checkpoint comes once a second.
@@ -115,11 +120,12 @@ def engine(
 def freshness(rate: float, seconds: float, home: Path | None, as_json: bool, **given: Any) -> None:
     """From a push to the state that shows it, while events arrive at a steady rate.
 
-    Starts a Kafka, a worker and a sender. Ten times a second an event of a new user is pushed and
+    Starts a Kafka, a worker and a sender. Five times a second an event of a new user is pushed and
     looked for in the state over HTTP; fifty times a second the state of a random user is read.
     The first ten seconds are not counted.
     """
-    load = Workload(**given, n_events=int(rate * (seconds + 2 * WARM_UP_SECONDS)))
+    longest = WARM_UP_SECONDS + seconds + LONGEST_PROBE_SECONDS
+    load = Workload(**given, n_events=int(rate * (longest + WARM_UP_SECONDS)))
     with _opened(load, home) as contest:
         told = measure_freshness(contest, load, rate, seconds).as_json()
     if as_json:
@@ -157,7 +163,8 @@ def limits(home: Path | None, as_json: bool, **given: Any) -> None:
 
 @contextmanager
 def _opened(load: Workload, home: Path | None) -> Iterator[Contest]:
-    """Start a Kafka with empty topics; everything is removed in the end."""
+    """Start a Kafka with empty topics; everything is removed in the end, also by SIGTERM."""
+    end_by_interrupt()
     with tempfile.TemporaryDirectory(prefix="uic-bench-", dir=home) as place:
         contest = Contest(load, Path(place) / "home", load_settings().cache_dir)
         try:

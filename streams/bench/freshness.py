@@ -123,10 +123,10 @@ def _n(seconds: float, pause: float) -> int:
 
 async def _spread(works: Iterable[Coroutine[Any, Any, float]], pause: float) -> list[float]:
     """Begin one work after another at a steady pace; return what they return."""
-    tasks = []
+    tasks, begun = [], time.monotonic()
     for work in works:
         tasks.append(asyncio.create_task(work))
-        await asyncio.sleep(pause)
+        await asyncio.sleep(begun + len(tasks) * pause - time.monotonic())
     return await asyncio.gather(*tasks)
 
 

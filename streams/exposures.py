@@ -1,0 +1,166 @@
+"""``uic exposures``: the exposures topic and the events topic as tables to train on."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from interest_center.core.errors import ConfigurationError
+from interest_center.core.event_decoder import EventDecoder
+from interest_center.core.events import EventRules
+from interest_center.settings import Settings, load_settings
+from models.durations import parse_duration
+from streams.exposure_tables import EventRows, Outcome, ShownRows
+from streams.topic_reading import TopicReading
+from streams.worker_tools import state_rules
+
+#: Told what is read, how many offsets of it are done, and of how many.
+OnRead = Callable[[str, int, int], None]
+
+EPILOG = """\b
+Example:
+  UIC_EXPOSURES_TOPIC=uic-exposures uic exposures --out tables
+  uic train --events tables/events.parquet --samples tables/samples.parquet --out bundle
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+    help="Directory for events.parquet and samples.parquet.",
+)  # fmt: skip
+@click.option(
+    "--positives", default="click", show_default=True, metavar="TYPES",
+    help="Event types by which a shown item was chosen, with commas: click,purchase.",
+)  # fmt: skip
+@click.option(
+    "--within", default="1h", show_default=True, metavar="AGE",
+    help="How soon after it was shown; what was shown later than this before now is left out, "
+    "nobody knows yet what comes of it.",
+)  # fmt: skip
+@click.option("--topic", help="Topic of what was shown.  [UIC_EXPOSURES_TOPIC]")
+@click.option("--state-config", type=click.Path(path_type=Path),
+              help="Rules of the states.  [UIC_STATE_CONFIG]")  # fmt: skip
+def exposures(
+    out: Path, positives: str, within: str, topic: str | None, state_config: Path | None
+) -> None:
+    """Make tables to train on out of what was shown and what came of it.
+
+    Ranking workers log every answer to a topic (UIC_EXPOSURES_TOPIC). Here each shown item becomes
+    a sample, its label whether the user chose it, and all events of the events topic become the
+    event table. A sample carries the watermark of the state that scored it and an event its
+    offset, so that a training shows the model exactly what the scores have seen, late events
+    included.
+
+    Only answers from a whole state become samples; how many others there are is said, and why.
+    """
+    settings = load_settings(exposures_topic=topic, state_config=state_config)
+    if not settings.exposures_topic:
+        raise ConfigurationError(
+            "no topic of exposures is named",
+            hint="set UIC_EXPOSURES_TOPIC for ranking workers and for this command, or --topic",
+        )
+    rules = state_rules(settings)
+    outcome = Outcome(
+        _positives(positives, rules.event_types),
+        parse_duration(within),
+        time.time_ns() // 1_000_000,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with _bars() as on_read:
+        shown, events, begins_late = asyncio.run(read(settings, rules.event_types, on_read))
+    samples, table = shown.samples(events, outcome), events.frame()
+    click.echo(f"{shown.n_exposures:,} exposures and {len(table):,} events read")
+    for reason, n in shown.left_out.items():
+        if n:
+            click.echo(f"left out: {n:,} exposures that {reason}")
+    if events.n_refused:
+        click.echo(f"left out: {events.n_refused:,} records that are no events (dead letters)")
+    for partition in begins_late:
+        click.echo(
+            f"partition {partition} of {settings.events_topic} no longer holds its first events: "
+            "samples of its users lack a part of what the scores have seen"
+        )
+    if samples.is_empty():
+        raise ConfigurationError(
+            "no exposure is left to train on",
+            hint="--within says how long ago an item must have been shown; check by it and by the "
+            "lines above",
+        )
+    paths = out / "events.parquet", out / "samples.parquet"
+    for frame, path in zip((table, samples), paths, strict=True):
+        frame.write_parquet(path)
+    share = samples["label"].sum() / len(samples)
+    click.echo(f"{len(samples):,} shown items, {share:.2%} of them chosen")
+    click.echo(f"next: uic train --events {paths[0]} --samples {paths[1]} --out bundle")
+
+
+def _positives(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return event types as written with commas.
+
+    Raises:
+        ConfigurationError: There is none, or one of another name.
+    """
+    types = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    unknown = [name for name in types if name not in known]
+    if unknown or not types:
+        raise ConfigurationError(
+            f"--positives names {', '.join(unknown) or 'no event type'}",
+            hint=f"known: {', '.join(known)}",
+        )
+    return types
+
+
+@contextmanager
+def _bars() -> Iterator[OnRead]:
+    """Show on standard error how much is read."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+        task = bars.add_task("reading", total=None)
+        yield lambda what, done, total: bars.update(
+            task, description=what, completed=done, total=total
+        )
+
+
+async def read(
+    settings: Settings, event_types: tuple[str, ...], on_read: OnRead
+) -> tuple[ShownRows, EventRows, list[int]]:
+    """Read both topics to their ends of now, the exposures first: no event they saw is missing.
+
+    Args:
+        settings: Connection and topics.
+        event_types: Of the states.
+        on_read: Told how far it is.
+
+    Returns:
+        What was shown, the events, and the partitions whose first events are gone.
+
+    Raises:
+        ConfigurationError: A topic is not there.
+    """
+    shown = ShownRows()
+    async with TopicReading(settings, settings.exposures_topic) as topic:
+        for partition in await topic.partitions():
+            start, end = await topic.bounds(partition)
+            async for records in topic.records(partition, start, end):
+                shown.add(records)
+                on_read(f"exposures {partition}", records[-1].offset + 1 - start, end - start)
+    begins_late = []
+    async with TopicReading(settings, settings.events_topic) as topic:
+        partitions = await topic.partitions()
+        decoder = EventDecoder(EventRules(settings.events_topic, len(partitions), event_types))
+        events = EventRows(decoder)
+        for partition in partitions:
+            start, end = await topic.bounds(partition)
+            events.ends[partition] = end
+            begins_late += [partition] * (start > 0)
+            async for records in topic.records(partition, start, end):
+                events.add(partition, records)
+                on_read(f"events {partition}", records[-1].offset + 1 - start, end - start)
+    return shown, events, begins_late
