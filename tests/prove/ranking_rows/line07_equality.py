@@ -4,16 +4,22 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import torch
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from interest_center.core.messages import MSGPACK_MEDIA_TYPE
-from models.bundle import load_bundle
+from models.bundle import Bundle, load_bundle
+from models.evaluate import Log
+from models.prediction import predict
+from models.request_batches import RequestTensors
 from prove.models_rows.line08_replay import Offline, differences, offline_scores
+from prove.ranking_rows.explained import by_item, explanations, write_models
 from prove.reading import Connection
 from prove.replays import Asked, Request, Round, ask, requests_of, rounds_of
 from prove.rows import Bench, Check, equal
@@ -32,9 +38,7 @@ PATIENT_MS = 5_000
 REQUESTS_TOPIC, RANKINGS_TOPIC = "uic-rank-requests", "uic-rankings"
 BATCH = 50
 ANSWER_SECONDS = 120.0
-N_EXPLAINED = 20
-#: That a request may bring.
-MOST_EVENTS = 1_000
+EXPOSURES_TOPIC = "uic-exposures"
 
 Probabilities = dict[int, float]
 
@@ -54,9 +58,9 @@ class Ways:
     def add(self, way: str, requests: Sequence[Request], told: Sequence[dict[str, float]]) -> None:
         """Note the probabilities by item of some requests."""
         rows = self.found.setdefault(way, {})
-        for request, by_item in zip(requests, told, strict=True):
+        for request, scores in zip(requests, told, strict=True):
             for row, (item, _) in zip(request.rows, request.items, strict=True):
-                rows[row] = by_item[item]
+                rows[row] = scores[item]
 
 
 def prove(bench: Bench) -> Iterator[Check]:
@@ -79,14 +83,19 @@ def replayed(bench: Bench, result: Result, requests: list[Request]) -> tuple[Way
     """Start the system; push the users' events and ask at every moment, by every way."""
     events = result.training.tables.directory / "events.parquet"
     ways = Ways()
-    settings = {"partitions": N_PARTITIONS, "bundle": result.bundle}
+    settings = {
+        "partitions": N_PARTITIONS,
+        "bundle": result.bundle,
+        "exposures_topic": EXPOSURES_TOPIC,
+    }
+    models = write_models(bench.workspace / "models", result.bundle)
     with System(bench.workspace / "system", **settings) as system:
         system.start_broker()
         system.run("topics", "create", "--ranking")
         worker = system.start_worker()
         worker.wait_ready()
         ranker = system.start_ranker(
-            "ranker", "--from-kafka", worker_urls=worker.url, rank_deadline_ms=PATIENT_MS
+            "ranker", "--from-kafka", *models, worker_urls=worker.url, rank_deadline_ms=PATIENT_MS
         )
         ranker.wait_ready()
         over_kafka = OverKafka(system.bootstrap)
@@ -95,9 +104,16 @@ def replayed(bench: Bench, result: Result, requests: list[Request]) -> tuple[Way
             wait_caught_up(system, [worker])
             ask_all_ways(ranker.url, one, over_kafka, ways)
             bench.say(f"{len(ways.asked):,} of {len(requests):,} requests, each by every way")
-        bench.say("explanations")
-        checks = list(explanations(ranker.url, ways.asked, bench))
         over_kafka.close()
+        bench.say("what was shown, as tables")
+        ranker.stop()  # It sends the exposures that still wait.
+        tables = bench.workspace / "shown"
+        system.run("exposures", "--out", str(tables), "--within", "1s")
+        checks = list(trained_as_served(load_bundle(result.bundle), tables))
+        bench.say("explanations")
+        ranker = system.start_ranker("ranker", *models, worker_urls=worker.url)
+        ranker.wait_ready()
+        checks += explanations(ranker.url, ways.asked, bench, TOLERANCE)
     return ways, checks
 
 
@@ -115,11 +131,6 @@ def ask_all_ways(url: str, round_: Round, over_kafka: "OverKafka", ways: Ways) -
     finally:
         connection.close()
     ways.add("Kafka", requests, over_kafka.answers(requests))
-
-
-def by_item(answer: dict[str, Any]) -> dict[str, float]:
-    """Return the probability of each item of an answer."""
-    return {item["item_id"]: float(item["probability"]) for item in answer["items"]}
 
 
 def packed(connection: Connection, request: Request) -> dict[str, float]:
@@ -246,37 +257,18 @@ def compared(ways: Ways, offline: Offline) -> Iterator[Check]:
     )
 
 
-def explanations(url: str, asked: Sequence[Asked], bench: Bench) -> Iterator[Check]:
-    """Ask for explanations, and hold them against requests that lack the part."""
-    connection = Connection(url)
-    chosen = [one for one in asked if one.request.trigger is not None and len(one.done) > 1]
-    rng = bench.rng(7, 1)
-    some = [chosen[at] for at in rng.choice(len(chosen), N_EXPLAINED, replace=False)]
-    worst, n_parts, with_slots = 0.0, 0, 0
-    for one in some:
-        # The states have gone on since: both sides are asked now, and by what they brought along.
-        events = [event_of(event) for event in one.done][-MOST_EVENTS:]
-        body = one.request.body | {"user_id": f"stranger-{n_parts}", "events": events, "top_k": 3}
-        told = connection.post("/v1/rank", body | {"explain": True})
-        scores = by_item(told)
-        without = {key: value for key, value in body.items() if key != "trigger"}
-        really = by_item(connection.post("/v1/rank", without | {"top_k": None}))
-        for item in told["explanation"]["items"]:
-            lost = scores[item["item_id"]] - really[item["item_id"]]
-            worst = max(worst, abs(item["without_trigger"] - lost))
-            n_parts += 1
-            with_slots += item["slots"] is not None and abs(sum(item["slots"]) - 1) < 1e-4
-    connection.close()
+def trained_as_served(bundle: Bundle, directory: Path) -> Iterator[Check]:
+    """Score what was shown as a training would see it, and compare with what was answered."""
+    log = Log(directory / "events.parquet", directory / "samples.parquet")
+    joined = log.join(bundle.state)
+    tensors = RequestTensors(joined, bundle.vocabulary, bundle.ranker.model.config)
+    every = np.arange(len(joined.requests.users))
+    indices, scores = predict(bundle.ranker.model, tensors, every, bundle.updater)
+    shown = pl.read_parquet(directory / "samples.parquet")["served_probability"].to_numpy()
+    worst = float(np.max(np.abs(scores - shown[joined.requests.rows[indices]])))
     yield Check(
-        f"explained: worth of the trigger against really leaving it out, {n_parts} items",
-        f"differ by {worst:.1e} at most",
-        f"at most {TOLERANCE:.0e}",
-        worst <= TOLERANCE and n_parts > 0,
+        "tables of `uic exposures`: largest difference between scores offline and as served",
+        f"{worst:.1e} over {len(shown):,} shown items",
+        f"at most {TOLERANCE:.0e}, of {N_REQUESTS:,} requests and more",
+        worst <= TOLERANCE and len(every) >= N_REQUESTS,
     )
-    yield equal("explained: items with weights of memory slots that sum to 1", with_slots, n_parts)
-
-
-def event_of(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event as a request brings it."""
-    names = ("item_id", "category_id", "event_type", "event_time_ms")
-    return {name: event[name] for name in names if event.get(name) is not None}
