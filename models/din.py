@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from models.layers import is_compiled, masked_softmax, weighted_sums
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
-from models.unit_inference import scores_in_tiles
+from models.unit_inference import Facts, UnitLayers, scores_in_tiles
 from models.unit_scores import UnitInputs, UnitWeights, unit_scores
 from models.value_ranges import Count, Size
 
@@ -115,14 +115,16 @@ class ActivationUnit(nn.Module):
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
         in_training = torch.is_grad_enabled()
         if is_compiled(keys) and (self._sigmoid or not in_training):
-            facts, rows = pairs or (keys.new_empty(batch, t, n, 0), wq.new_empty(0, len(wq)))
-            per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
-            parts = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)
-            inputs = UnitInputs(keys, queries, per_query, bias, facts, rows)
-            weights = UnitWeights((wk - wd).T, wp.T, *parts)
+            facts = Facts.of_nothing(keys, queries, len(wq)) if pairs is None else Facts(*pairs)
+            following = (
+                self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias
+            )  # fmt: skip
             if in_training:
-                return unit_scores(inputs, weights)
-            return scores_in_tiles(inputs, weights, self._sigmoid)
+                per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
+                inputs = UnitInputs(keys, queries, per_query, bias, *facts)
+                return unit_scores(inputs, UnitWeights((wk - wd).T, wp.T, *following))
+            unit = UnitLayers((wq + wd).T, (wk - wd).T, wp.T, self.first.bias, *following)
+            return scores_in_tiles(queries, keys, bias, facts, unit, self._sigmoid)
         per_key = nn.functional.linear(keys, wk - wd, self.first.bias)
         if bias is not None:
             per_key = per_key + bias

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import is_compiled, masked_softmax, weighted_sums
-from models.unit_inference import PlacedInputs, placed_scores_in_tiles
-from models.unit_scores import UnitWeights
+from models.unit_inference import Facts, UnitLayers, placed_scores_in_tiles
 
 Spacing = Literal["log", "linear"]
 
@@ -150,21 +149,20 @@ class TimeAwareUnit(nn.Module):
         """Return the same by ``models/unit_inference.py``."""
         of_query, of_place = self._of_query_and_place()
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)
-        if self.of_facts is None or facts is None:
-            facts = keys.new_empty(*keys.shape[:2], queries.shape[1], 0)
-            rows = wq.new_empty(0, len(wq))
-        else:
-            rows = self.of_facts.weight.T
-        inputs = PlacedInputs(
-            queries=nn.functional.linear(queries, of_query, self.query.bias),
-            places=nn.functional.linear(places, of_place),
-            keys=keys,
-            per_key=nn.functional.linear(keys, wk - wd, self.first.bias),
-            facts=facts,
-            rows=rows,
+        known = Facts.of_nothing(keys, queries, len(wq))
+        if self.of_facts is not None and facts is not None:
+            known = Facts(facts, self.of_facts.weight.T)
+        unit = UnitLayers(
+            (wq + wd).T, (wk - wd).T, wp.T, self.first.bias,
+            self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias,
+        )  # fmt: skip
+        return placed_scores_in_tiles(
+            nn.functional.linear(queries, of_query, self.query.bias),
+            nn.functional.linear(places, of_place),
+            keys,
+            known,
+            unit,
         )
-        parts = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)
-        return placed_scores_in_tiles(inputs, UnitWeights((wq + wd).T, wp.T, *parts))
 
     def _of_query_and_place(self) -> tuple[Tensor, Tensor]:
         """Return the parts of the query's layer, ``[D, D]`` and ``[D, P]``."""

@@ -6,41 +6,59 @@ and candidates goes through the whole unit before the next. The first layer is l
 given, so what one side alone adds is computed once (``models/din.py``, ``models/time_attention.py``
 say how), and the products of both sides come by one product of matrices:
 
-* ``ActivationUnit``: k (Wk - Wd) + (q * k) Wp = k ((Wk - Wd) + diag(q) Wp); a matrix for each
-  candidate, which multiplies all behaviors;
+* ``ActivationUnit``: k (Wk - Wd) + q (Wq + Wd) + (q * k) Wp; a matrix (Wq + Wd) + diag(k) Wp for
+  each behavior, which multiplies the candidates, or, where these are fewer, a matrix
+  (Wk - Wd) + diag(q) Wp for each candidate, which multiplies the behaviors;
 * ``TimeAwareUnit``: q' (Wq + Wd) + (q' * k) Wp = q' ((Wq + Wd) + diag(k) Wp); a matrix for each
   behavior, which multiplies the candidates as that behavior's place in time shows them.
+
+What the side of the matrices adds alone is one more row of each, which multiplies a one behind
+what the other side says; so the product brings all of the first layer but the facts of pairs.
 
 The units' own code in torch says the same readably, and is what other processors run.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models import unit_kernels
-from models.unit_scores import UnitInputs, UnitWeights, matrices_of, ready
+from models.unit_scores import ready
 
 #: Rows of a tile; both its layers fit a cache of one megabyte.
 _TILE_ROWS = 2_048
 
 
-class PlacedInputs(NamedTuple):
-    """What a time-aware unit compares."""
+class UnitLayers(NamedTuple):
+    """Weights of a unit."""
 
-    queries: Tensor  # [s, n, D] q Wq + b of the query's own layer, before its relu
-    places: Tensor  # [s, t, D] what each key's place adds to it
-    keys: Tensor  # [s, t, D]
-    per_key: Tensor  # [s, t, h] what each key and the bias add to the first layer
-    facts: Tensor  # [s, t, n, f] of each pair; f may be 0
-    rows: Tensor  # [f, h] what each fact adds
+    of_queries: Tensor  # [D, h] Wq + Wd
+    of_keys: Tensor  # [D, h] Wk - Wd
+    of_products: Tensor  # [D, h] Wp
+    bias: Tensor  # [h]
+    second: Tensor  # [h, g]
+    second_bias: Tensor  # [g]
+    third: Tensor  # [g]
+    third_bias: Tensor  # [1]
+
+
+class Facts(NamedTuple):
+    """What is known of pairs of a key and a query."""
+
+    pairs: Tensor  # [s, t, n, f]; f may be 0
+    rows: Tensor  # [f, h] what each fact adds to the first layer
+
+    @classmethod
+    def of_nothing(cls, keys: Tensor, queries: Tensor, h: int) -> Self:
+        """Return no facts."""
+        (s, t, _), n = keys.shape, queries.shape[1]
+        return cls(keys.new_empty(s, t, n, 0), keys.new_empty(0, h))
 
 
 class _Tile(NamedTuple):
     requests: slice
-    behaviors: slice
-    candidates: slice
+    right: slice
     n_rows: int
 
 
@@ -53,127 +71,173 @@ class _Layers:
         n_rows: Of the largest tile.
     """
 
-    def __init__(self, weights: UnitWeights, smooth: bool, n_rows: int) -> None:
+    def __init__(self, weights: UnitLayers, smooth: bool, n_rows: int) -> None:
         h, g = weights.second.shape
         self._weights, self._smooth = weights, smooth
         self._first = weights.second.new_empty(n_rows * h)
         self._second = weights.second.new_empty(n_rows * g)
-        self._third, self._offset = weights.third.numpy(), weights.third_bias.item()
 
-    def first(self, *shape: int) -> Tensor:
-        """Return the first layer in a shape, to be filled by a product."""
-        return self._first[: torch.Size(shape).numel()].view(shape)
-
-    def scores(self, per_query: Tensor, per_key: Tensor, facts: Tensor, rows: Tensor) -> Tensor:
-        """Take the filled first layer through the unit.
+    def scores(self, left: Tensor, matrices: Tensor, alone: Tensor | None, facts: Facts) -> Tensor:
+        """Take a tile through the unit.
 
         Args:
-            per_query: What each query adds, ``[s, n, h]``; nothing: ``[0, 0, 0]``.
-            per_key: What each key adds, ``[s, t, h]``; nothing: ``[0, 0, 0]``.
-            facts: Of the tile, ``[s, t, n, f]``.
-            rows: What each fact adds, ``[f, h]``.
+            left: What is multiplied, a one behind it, ``[s * b, a, D + 1]``.
+            matrices: Of the other side, ``[s, b, D + 1, h]``.
+            alone: What the multiplied side adds to the first layer, ``[s, a, h]``.
+            facts: Of the tile, ``[s, b, a, f]``.
 
         Returns:
-            ``[s, t, n]``.
+            ``[s, b, a]``.
         """
         weights = self._weights
         h, g = weights.second.shape
-        n_rows = facts.shape[0] * facts.shape[1] * facts.shape[2]
-        layer, following = self.first(n_rows, h), self._second[: n_rows * g].view(n_rows, g)
-        unit_kernels.enter(
-            per_query.contiguous().numpy(),
-            per_key.contiguous().numpy(),
-            facts.contiguous().numpy(),
-            rows.contiguous().numpy(),
-            layer.numpy(),
-            self._smooth,
-        )
+        s, b, a, _ = facts.pairs.shape
+        layer = self._first[: s * b * a * h].view(s, b, a, h)
+        following = self._second[: s * b * a * g].view(s * b * a, g)
+        torch.bmm(left, matrices.flatten(0, 1), out=layer.flatten(0, 1))
+        if alone is not None:
+            layer += alone.unsqueeze(1)
+        layer = layer.flatten(0, 2)
+        if len(facts.rows):
+            pairs, rows = facts.pairs.flatten(0, 2).contiguous(), facts.rows.contiguous()
+            unit_kernels.add_facts(pairs.numpy(), rows.numpy(), layer.numpy())
+        unit_kernels.activate(layer.numpy(), self._smooth)
         torch.addmm(weights.second_bias, layer, weights.second, out=following)
-        scores = following.new_empty(n_rows)
-        unit_kernels.leave(
-            following.numpy(), self._third, self._offset, scores.numpy(), self._smooth
-        )
-        return scores.view(facts.shape[:3])
+        unit_kernels.activate(following.numpy(), self._smooth)
+        return torch.mv(following, weights.third).add_(weights.third_bias).view(s, b, a)
 
 
-def scores_in_tiles(inputs: UnitInputs, weights: UnitWeights, smooth: bool) -> Tensor:
+def scores_in_tiles(
+    queries: Tensor,
+    keys: Tensor,
+    bias: Tensor | None,
+    facts: Facts,
+    unit: UnitLayers,
+    smooth: bool,
+) -> Tensor:
     """Return the output of a DIN unit for every key and query, ``[s, t, n]``.
 
     Args:
-        inputs: What it compares.
-        weights: Its weights.
+        queries: ``[s, n, D]``.
+        keys: ``[s, t, D]``.
+        bias: What each key adds beside its product, ``[s, t, h]``; None for nothing.
+        facts: Of each pair.
+        unit: Its weights.
         smooth: Sigmoids in its hidden layers, else relus.
     """
-    keys, queries, per_query, bias, facts, rows = UnitInputs(*ready(inputs))
-    weights = UnitWeights(*ready(weights))
-    (s, t, _), n = keys.shape, queries.shape[1]
-    tiles = _tiles(s, t, n, by_candidates=True)
-    layers = _Layers(weights, smooth, max((tile.n_rows for tile in tiles), default=0))
-    scores = keys.new_empty(s, t, n)
-    nothing = keys.new_empty(0, 0, 0)
+    unit = UnitLayers(*ready(unit))
+    if queries.shape[1] >= keys.shape[1]:
+        alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
+        alone = alone if bias is None else alone + bias
+        right = _Right(*ready((keys, alone, unit.of_queries, unit.of_products)))
+        return _scores(queries, right, None, facts, unit, smooth)
+    alone = nn.functional.linear(queries, unit.of_queries.T, unit.bias)
+    right = _Right(*ready((queries, alone, unit.of_keys, unit.of_products)))
+    turned = Facts(facts.pairs.transpose(1, 2), facts.rows)
+    return _scores(keys, right, bias, turned, unit, smooth).transpose(1, 2)
+
+
+class _Right(NamedTuple):
+    """The side that has the matrices."""
+
+    values: Tensor  # [s, b, D]
+    alone: Tensor  # [s, b, h]
+    of_left: Tensor  # [D, h]
+    of_products: Tensor  # [D, h]
+
+    def matrices(self, tile: _Tile) -> Tensor:
+        """Return the matrices of a tile, ``[s, b, D + 1, h]``."""
+        values = self.values[tile.requests, tile.right].contiguous()
+        alone = self.alone[tile.requests, tile.right].contiguous()
+        dim, h = self.of_left.shape
+        made = values.new_empty(*values.shape[:2], dim + 1, h)
+        arrays = (values, self.of_products, self.of_left, alone, made)
+        unit_kernels.make_matrices(*(one.numpy() for one in arrays))
+        return made
+
+
+def _scores(
+    left: Tensor,
+    right: _Right,
+    alone: Tensor | None,
+    facts: Facts,
+    unit: UnitLayers,
+    smooth: bool,
+) -> Tensor:
+    """Return the scores with a matrix for each of the right side, ``[s, b, a]``."""
+    (s, a, dim), b = left.shape, right.values.shape[1]
+    tiles = _tiles(s, b, a)
+    layers = _Layers(unit, smooth, max((tile.n_rows for tile in tiles), default=0))
+    with_one = torch.cat((left.detach(), left.new_ones(s, a, 1)), 2)
+    scores = left.new_empty(s, b, a)
     for tile in tiles:
-        matrices = matrices_of(queries[tile.requests, tile.candidates], weights)
-        own = keys[tile.requests]
-        torch.bmm(own, matrices, out=layers.first(len(own), t, matrices.shape[2]))
-        scores[tile.requests, :, tile.candidates] = layers.scores(
-            per_query[tile.requests, tile.candidates],
-            nothing if bias is None else bias[tile.requests],
-            facts[tile.requests, :, tile.candidates],
-            rows,
+        matrices = right.matrices(tile)
+        own = with_one[tile.requests].unsqueeze(1)
+        own = own.expand(-1, matrices.shape[1], -1, -1).reshape(-1, a, dim + 1)
+        scores[tile.requests, tile.right] = layers.scores(
+            own,
+            matrices,
+            None if alone is None else alone[tile.requests],
+            Facts(facts.pairs[tile.requests, tile.right], facts.rows),
         )
     return scores
 
 
-def placed_scores_in_tiles(inputs: PlacedInputs, weights: UnitWeights) -> Tensor:
+def placed_scores_in_tiles(
+    queries: Tensor,
+    places: Tensor,
+    keys: Tensor,
+    facts: Facts,
+    unit: UnitLayers,
+) -> Tensor:
     """Return the output of a time-aware unit for every key and query, ``[s, t, n]``.
 
     Args:
-        inputs: What it compares.
-        weights: Its weights; ``of_keys`` is Wq + Wd here, which multiplies q'.
+        queries: q Wq + b of the query's own layer, before its relu, ``[s, n, D]``.
+        places: What each key's place adds to it, ``[s, t, D]``.
+        keys: ``[s, t, D]``.
+        facts: Of each pair.
+        unit: Its weights, with which it compares q' with the keys.
     """
-    queries, places, keys, per_key, facts, rows = PlacedInputs(*ready(inputs))
-    weights = UnitWeights(*ready(weights))
+    unit = UnitLayers(*ready(unit))
+    queries, places = ready((queries, places))
     (s, t, dim), n = keys.shape, queries.shape[1]
-    tiles = _tiles(s, t, n, by_candidates=False)
+    alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
+    right = _Right(*ready((keys, alone, unit.of_queries, unit.of_products)))
+    tiles = _tiles(s, t, n)
     n_rows = max((tile.n_rows for tile in tiles), default=0)
-    layers = _Layers(weights, False, n_rows)
-    placed = keys.new_empty(n_rows * dim)
+    layers = _Layers(unit, False, n_rows)
+    placed = keys.new_empty(n_rows * (dim + 1))
     scores = keys.new_empty(s, t, n)
-    nothing = keys.new_empty(0, 0, 0)
-    h = len(weights.second)
     for tile in tiles:
-        own = keys[tile.requests, tile.behaviors]
-        shape = (own.shape[0], own.shape[1], n, dim)
+        matrices = right.matrices(tile)
+        shape = (*matrices.shape[:2], n, dim + 1)
         shown = placed[: torch.Size(shape).numel()].view(shape)
         unit_kernels.place_queries(
             queries[tile.requests].numpy(),
-            places[tile.requests, tile.behaviors].contiguous().numpy(),
+            places[tile.requests, tile.right].contiguous().numpy(),
             shown.numpy(),
         )
-        matrices = own.flatten(0, 1).unsqueeze(2) * weights.of_products + weights.of_keys
-        torch.bmm(shown.flatten(0, 1), matrices, out=layers.first(len(matrices), n, h))
-        scores[tile.requests, tile.behaviors] = layers.scores(
-            nothing,
-            per_key[tile.requests, tile.behaviors],
-            facts[tile.requests, tile.behaviors],
-            rows,
-        )
+        own = Facts(facts.pairs[tile.requests, tile.right], facts.rows)
+        scores[tile.requests, tile.right] = layers.scores(shown.flatten(0, 1), matrices, None, own)
     return scores
 
 
-def _tiles(s: int, t: int, n: int, by_candidates: bool) -> list[_Tile]:
-    """Cut requests, and those that are too large by their candidates or by their behaviors."""
-    across, along = (t, n) if by_candidates else (n, t)
-    step = max(1, min(along, _TILE_ROWS // max(across, 1)))
-    together = max(1, _TILE_ROWS // max(across * along, 1)) if step == along else 1
-    everything = slice(None)
+def _tiles(s: int, b: int, a: int) -> list[_Tile]:
+    """Cut requests; one that is too large by the side that has the matrices.
+
+    Args:
+        s: Requests.
+        b: Of the side that has the matrices.
+        a: Of the other.
+    """
+    step = max(1, min(b, _TILE_ROWS // max(a, 1)))
+    together = max(1, _TILE_ROWS // max(a * b, 1)) if step == b else 1
     tiles = []
     for first in range(0, s, together):
-        n_requests = min(together, s - first)
-        requests = slice(first, first + n_requests)
-        for begin in range(0, along, step):
-            n_along = min(step, along - begin)
-            part = slice(begin, begin + n_along)
-            behaviors, candidates = (everything, part) if by_candidates else (part, everything)
-            tiles.append(_Tile(requests, behaviors, candidates, n_requests * across * n_along))
+        requests = slice(first, min(first + together, s))
+        for begin in range(0, b, step):
+            right = slice(begin, min(begin + step, b))
+            n_rows = (requests.stop - first) * (right.stop - begin) * a
+            tiles.append(_Tile(requests, right, n_rows))
     return tiles

@@ -16,14 +16,79 @@ _ZERO = np.float32(0)
 
 
 @compiled_fastmath
-def _activate(row: F32, smooth: bool) -> None:
-    """Replace a row by its sigmoid, or by its relu."""
+def activate(layer: F32, smooth: bool) -> None:
+    """Replace a layer, ``[...]`` without gaps, by its sigmoid, or by its relu."""
+    # One long loop: a loop a row would spend as much on its ends as on the rest.
+    values = layer.reshape(-1)
     if smooth:
-        for d in range(row.shape[0]):
-            row[d] = sigmoid_of(row[d])
+        for i in range(values.shape[0]):
+            values[i] = sigmoid_of(values[i])
     else:
-        for d in range(row.shape[0]):
-            row[d] = max(row[d], _ZERO)
+        for i in range(values.shape[0]):
+            values[i] = max(values[i], _ZERO)
+
+
+@compiled_fastmath
+def add_facts(facts: F32, rows: F32, layer: F32) -> None:
+    """Add to the first layer what the facts of pairs add; most facts are none.
+
+    Args:
+        facts: Of each pair, ``[r, f]``.
+        rows: What each fact adds, ``[f, h]``.
+        layer: ``[r, h]``.
+    """
+    for r in range(facts.shape[0]):
+        for f in range(rows.shape[0]):
+            fact = facts[r, f]
+            if fact != _ZERO:
+                for d in range(layer.shape[1]):
+                    layer[r, d] += fact * rows[f, d]
+
+
+@compiled_fastmath
+def make_matrices(right: F32, of_products: F32, of_left: F32, alone: F32, made: F32) -> None:
+    """Fill what one side is multiplied with for each of the other, and last what that one adds.
+
+    Args:
+        right: The side that each has a matrix for, ``[s, b, D]``.
+        of_products: Wp, ``[D, h]``.
+        of_left: What the other side's own part is multiplied with, ``[D, h]``.
+        alone: What each of this side adds, ``[s, b, h]``.
+        made: ``[s, b, D + 1, h]``.
+    """
+    dim, h = of_products.shape
+    for s in range(made.shape[0]):
+        for j in range(made.shape[1]):
+            for k in range(dim):
+                value = right[s, j, k]
+                for d in range(h):
+                    made[s, j, k, d] = of_left[k, d] + value * of_products[k, d]
+            for d in range(h):
+                made[s, j, dim, d] = alone[s, j, d]
+
+
+@compiled_fastmath
+def place_queries(queries: F32, places: F32, placed: F32) -> None:
+    """Fill what queries are seen as from each place, the relu of their sums, and a one behind it.
+
+    Args:
+        queries: ``[s, n, D]``.
+        places: ``[s, t, D]``.
+        placed: ``[s, t, n, D + 1]``.
+    """
+    dim = queries.shape[2]
+    for s in range(placed.shape[0]):
+        for j in range(placed.shape[1]):
+            for i in range(placed.shape[2]):
+                for d in range(dim):
+                    placed[s, j, i, d] = max(queries[s, i, d] + places[s, j, d], _ZERO)
+                placed[s, j, i, dim] = _ONE
+
+
+@compiled_fastmath
+def _sigmoid(row: F32) -> None:
+    for d in range(row.shape[0]):
+        row[d] = sigmoid_of(row[d])
 
 
 @compiled_fastmath
@@ -42,26 +107,8 @@ def _add_facts(row: F32, facts: F32, rows: F32) -> None:
 
 
 @compiled_fastmath
-def place_queries(queries: F32, places: F32, placed: F32) -> None:
-    """Fill what queries are seen as from each place: the relu of their sums.
-
-    Args:
-        queries: ``[s, n, D]``.
-        places: ``[s, t, D]``.
-        placed: ``[s, t, n, D]``.
-    """
-    for s in range(placed.shape[0]):
-        for j in range(placed.shape[1]):
-            place = places[s, j]
-            for i in range(placed.shape[2]):
-                query, seen = queries[s, i], placed[s, j, i]
-                for d in range(place.shape[0]):
-                    seen[d] = max(query[d] + place[d], _ZERO)
-
-
-@compiled_fastmath
-def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32, smooth: bool) -> None:
-    """Add to the first layer what does not come by its product, and activate it.
+def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32) -> None:
+    """Add to the first layer what does not come by its product, and take its sigmoid.
 
     Args:
         per_query: What each query adds, ``[s, n, h]``; ``[0, 0, 0]`` for nothing.
@@ -69,7 +116,6 @@ def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32, smoot
         facts: Of each pair, ``[s, t, n, f]``.
         rows: What each fact adds, ``[f, h]``.
         layer: ``[r, h]``.
-        smooth: By the sigmoid, else by relu.
     """
     r = 0
     for s in range(facts.shape[0]):
@@ -81,27 +127,8 @@ def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32, smoot
                 _add_facts(first, facts[s, j, i], rows)
                 if per_query.shape[0]:
                     _add(first, per_query[s, i])
-                _activate(first, smooth)
+                _sigmoid(first)
                 r += 1
-
-
-@compiled_fastmath
-def leave(layer: F32, weight: F32, bias: float, scores: F32, smooth: bool) -> None:
-    """Activate the second layer and fill the scores.
-
-    Args:
-        layer: ``[r, g]``.
-        weight: Of the third layer, ``[g]``.
-        bias: Of it.
-        scores: ``[r]``.
-        smooth: By the sigmoid, else by relu.
-    """
-    for r in range(layer.shape[0]):
-        row, score = layer[r], _ZERO
-        _activate(row, smooth)
-        for d in range(row.shape[0]):
-            score += row[d] * weight[d]
-        scores[r] = score + bias
 
 
 @compiled_fastmath

@@ -67,19 +67,18 @@ class _Scores(torch.autograd.Function):
         h, g = weights.second.shape
         first, second = keys.new_empty(s, t * n, h), keys.new_empty(s, t * n, g)
         scores = keys.new_empty(s, t, n)
-        offset, third = weights.third_bias.item(), weights.third.numpy()
         nothing = keys.new_empty(0, 0, 0)
         for tile in _tiles(s, t * n):
             layer, following = first[tile], second[tile].flatten(0, 1)
             torch.bmm(keys[tile], matrices_of(queries[tile], weights), out=layer.view(-1, t, n * h))
             unit_kernels.enter(
                 per_query[tile].numpy(), (nothing if bias is None else bias[tile]).numpy(),
-                facts[tile].numpy(), rows.numpy(), layer.flatten(0, 1).numpy(), True,
+                facts[tile].numpy(), rows.numpy(), layer.flatten(0, 1).numpy(),
             )  # fmt: skip
             torch.addmm(weights.second_bias, layer.flatten(0, 1), weights.second, out=following)
-            unit_kernels.leave(
-                following.numpy(), third, offset, scores[tile].view(-1).numpy(), True
-            )
+            unit_kernels.activate(following.numpy(), True)
+            torch.mv(following, weights.third, out=scores[tile].view(-1))
+        scores += weights.third_bias
         ctx.save_for_backward(*inputs, *weights, first, second)
         return scores
 
