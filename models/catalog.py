@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import UNKNOWN_ROW, Ids, Rows, Vocabulary, price_buckets, rows_of
+from models.vocabulary import (
+    UNKNOWN_ROW,
+    Ids,
+    ItemColumns,
+    Rows,
+    Vocabulary,
+    price_buckets,
+    rows_of,
+    taken,
+)
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -105,29 +114,17 @@ class CatalogVocabulary(Vocabulary):
             added=added,
         )
 
-    def item_rows(self, items: Ids) -> Rows:
-        """Return the row of each item."""
-        rows = super().item_rows(items)
-        if not len(self.added):
-            return rows
-        place = rows_of(self.added, items)
-        first = self.table_rows.items - 1
-        return np.where(place == UNKNOWN_ROW, rows, first + place)
-
-    def categories_of(self, items: Ids, categories: Ids) -> Ids:
-        """Return the category of each item: as given, else as listed, else as the bundle knows."""
-        own = np.concatenate((np.zeros(1, np.uint64), self.listed_categories))
-        listed = own[rows_of(self.listed, items)]
-        return super().categories_of(items, np.where(categories != 0, categories, listed))
-
-    def price_rows(self, items: Ids) -> Rows:
-        """Return the price bucket of each item: as listed, else as the bundle knows it."""
-        rows = super().price_rows(items)
-        if not len(self.listed_prices):
-            return rows
-        own = np.concatenate((np.zeros(1, np.uint8), self.listed_prices))
-        listed = own[rows_of(self.listed, items)].astype(np.int64)
-        return np.where(listed != 0, listed, rows)
+    def look_up(self, items: Ids, categories: Ids) -> ItemColumns:
+        """Return all that is known: as given, else as listed, else as the bundle knows it."""
+        listed = rows_of(self.listed, items)
+        of_listed = taken(self.listed_categories, listed)
+        found = super().look_up(items, np.where(categories != 0, categories, of_listed))
+        rows, prices = found.items, taken(self.listed_prices, listed).astype(np.int64)
+        if len(self.added):
+            place = rows_of(self.added, items)
+            first = self.table_rows.items - 1
+            rows = np.where(place == UNKNOWN_ROW, rows, first + place)
+        return found._replace(items=rows, prices=np.where(prices != 0, prices, found.prices))
 
 
 def with_catalog(bundle: "Bundle", catalog: Catalog) -> "Bundle":

@@ -24,7 +24,8 @@ class Rows:
 
 def embedding_rows(vocabulary: Vocabulary, items: Ids, categories: Ids) -> Rows:
     """Look ids up; a missing category is the one that the vocabulary knows of the item."""
-    return Rows(vocabulary.item_rows(items), vocabulary.category_rows(items, categories))
+    found = vocabulary.look_up(items, categories)
+    return Rows(found.items, found.categories)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from models.ctr_model import CtrModel
 from models.inputs import RankInputs
 from models.request_batches import hours_and_weekdays
 from models.request_rows import BehaviorRows, RequestBatch
-from models.vocabulary import Vocabulary
+from models.vocabulary import ItemColumns, Vocabulary
 
 _TILE = 1_024
 
@@ -107,31 +107,25 @@ class Ranker:
         if self.model.searches_candidates:
             wanted.append(self.vocabulary.categories_of(candidate_items, candidate_categories))
         if self.model.reader.searches_trigger:
-            wanted.append(self._trigger_id(trigger_item, trigger_category))
+            wanted.append(self._trigger(trigger_item, trigger_category).category_ids)
         categories = np.unique(np.concatenate(wanted))
         return np.asarray(categories[categories != 0])
 
-    def _trigger_id(self, item: int, category: int) -> NDArray[np.uint64]:
-        return self.vocabulary.categories_of(
-            np.array([item], np.uint64), np.array([category], np.uint64)
-        )
+    def _trigger(self, item: int, category: int) -> ItemColumns:
+        return self.vocabulary.look_up(np.array([item], np.uint64), np.array([category], np.uint64))
 
     def _distinct(self, inputs: RankInputs) -> tuple["_Candidates", NDArray[np.int64]]:
         """Return the candidates that differ to the model, and which of them each is."""
-        known = self.vocabulary
-        categories = known.categories_of(inputs.candidate_items, inputs.candidate_categories)
-        columns = np.stack(
-            (
-                known.item_rows(inputs.candidate_items),
-                known.category_rows(inputs.candidate_items, categories),
-                known.price_rows(inputs.candidate_items),
-                # What is searched for goes by the id: two unknown categories are not the same.
-                categories.view(np.int64)
-                if self.model.searches_candidates
-                else np.zeros(len(categories), np.int64),
-            )
-        )
-        distinct, place = np.unique(columns, axis=1, return_inverse=True)
+        found = self.vocabulary.look_up(inputs.candidate_items, inputs.candidate_categories)
+        # What is searched for goes by the id: two unknown categories are not the same.
+        ids = found.category_ids if self.model.searches_candidates else np.zeros_like(found.items)
+        columns = np.stack((found.items, found.categories, found.prices, ids.view(np.int64)))
+        order = np.argsort(found.items, kind="stable")
+        if (np.diff(found.items[order]) != 0).all():
+            distinct, place = columns[:, order], np.empty_like(order)
+            place[order] = np.arange(len(order))
+        else:
+            distinct, place = np.unique(columns, axis=1, return_inverse=True)
         items, kinds, prices, ids = distinct
         return _Candidates(items, kinds, prices, ids.view(np.uint64)), place.reshape(-1)
 
@@ -147,7 +141,7 @@ class Ranker:
 
     def _rows(self, histories: Sequence[Behaviors], longest: int, time_ms: int) -> BehaviorRows:
         """Return the newest behaviors of some histories, ``[n, t]``."""
-        known, config = self.vocabulary, self.model.config
+        config = self.model.config
         width = max(1, min(longest, max((len(one.item) for one in histories), default=0)))
         shape = (len(histories), width)
         columns = [np.zeros(shape, np.int64) for _ in range(4)]
@@ -155,10 +149,9 @@ class Ranker:
         mask = np.zeros(shape, np.bool_)
         for row, one in enumerate(histories):
             newest = slice(-longest, None)
-            items, categories = one.item[newest], one.category[newest]
-            n = slice(0, len(items))
-            columns[0][row, n] = known.item_rows(items)
-            columns[1][row, n] = known.category_rows(items, categories)
+            found = self.vocabulary.look_up(one.item[newest], one.category[newest])
+            n = slice(0, len(found.items))
+            columns[0][row, n], columns[1][row, n] = found.items, found.categories
             columns[2][row, n] = np.minimum(one.event_type[newest], config.n_types)
             columns[3][row, n] = np.maximum(time_ms - one.event_time_ms[newest], 0)
             mask[row, n] = True
@@ -173,22 +166,21 @@ class Ranker:
             inputs.behavior_types,
             inputs.behavior_times_ms,
         )
-        trigger = np.array([inputs.trigger_item], np.uint64)
-        category = self._trigger_id(inputs.trigger_item, inputs.trigger_category)
+        trigger = self._trigger(inputs.trigger_item, inputs.trigger_category)
         hours, weekdays = hours_and_weekdays(np.array([inputs.time_ms]))
         about = {
             "users": known.user_rows(np.array([inputs.user], np.uint64)),
             "pages": np.array([page_bucket(inputs.page, config.n_pages)]),
             "hours": hours,
             "weekdays": weekdays,
-            "triggers": known.item_rows(trigger),
-            "trigger_categories": known.category_rows(trigger, category),
-            "trigger_mask": trigger != 0,
+            "triggers": trigger.items,
+            "trigger_categories": trigger.categories,
+            "trigger_mask": np.array([inputs.trigger_item != 0]),
         }
         shared: dict[str, Any] = {name: torch.from_numpy(array) for name, array in about.items()}
         shared["behaviors"] = self._rows([ring], self._window(inputs), inputs.time_ms)
         if self.model.reader.searches_trigger:
-            found = self._subsequences(inputs, category)
+            found = self._subsequences(inputs, trigger.category_ids)
             shared["trigger_behaviors"] = self._rows(found, config.search_length, inputs.time_ms)
         return shared
 

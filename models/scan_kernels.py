@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interest_center.core.compiled import compiled, compiled_fastmath
-from models.vocabulary import bucket_of
+from models.vocabulary import bucket_of, row_of
 
 F32 = NDArray[np.float32]
 
@@ -34,21 +34,6 @@ class EventTables(NamedTuple):
     category_ids: NDArray[np.uint64]
     item_table: F32
     category_table: F32
-
-
-@compiled
-def row_of(sorted_ids: NDArray[np.uint64], wanted: np.uint64) -> int:
-    """Return 1 + the position of an id, 0 when it is not there."""
-    low, high = 0, sorted_ids.shape[0]
-    while low < high:
-        middle = (low + high) >> 1
-        if sorted_ids[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    if low < sorted_ids.shape[0] and sorted_ids[low] == wanted:
-        return low + 1
-    return 0
 
 
 @compiled

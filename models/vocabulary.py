@@ -6,7 +6,7 @@ buckets an item that came after training has the row of its bucket instead.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from interest_center.core.compiled import compiled
 
 Ids = NDArray[np.uint64]
 Rows = NDArray[np.int64]
+Value = TypeVar("Value", bound=np.generic)
 
 UNKNOWN_ROW = 0
 #: Buckets of a price: 0 for none, then quarters of a doubling, the middle one for a price of 1.
@@ -29,13 +30,58 @@ class TableRows(NamedTuple):
     users: int
 
 
+class ItemColumns(NamedTuple):
+    """Items as rows of the tables; all of the shape of the ids that were looked up."""
+
+    items: Rows
+    categories: Rows
+    category_ids: Ids  # as given, else as it is known, else 0
+    prices: Rows  # buckets, 0 where the price is not known
+
+
+@compiled
+def row_of(sorted_ids: Ids, wanted: np.uint64) -> int:
+    """Return 1 + the position of an id, 0 when it is not there."""
+    low, high = 0, sorted_ids.shape[0]
+    while low < high:
+        middle = (low + high) >> 1
+        if sorted_ids[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    if low < sorted_ids.shape[0] and sorted_ids[low] == wanted:
+        return low + 1
+    return 0
+
+
+@compiled
+def _fill_rows(sorted_ids: Ids, ids: Ids, rows: Rows) -> None:
+    for k in range(ids.shape[0]):
+        rows[k] = row_of(sorted_ids, ids[k])
+
+
 def rows_of(sorted_ids: Ids, ids: Ids) -> Rows:
     """Return ``1 + position`` of each id in ``sorted_ids``, ``UNKNOWN_ROW`` where it is absent."""
-    if not len(sorted_ids):
-        return np.zeros(ids.shape, np.int64)
-    place = np.searchsorted(sorted_ids, ids)
-    place[place == len(sorted_ids)] = 0
-    return np.where(sorted_ids[place] == ids, place + 1, UNKNOWN_ROW)
+    rows = np.empty(ids.shape, np.int64)
+    _fill_rows(sorted_ids, _as_compiled(ids), rows.reshape(-1))
+    return rows
+
+
+def _as_compiled(ids: Ids) -> Ids:
+    """Return ids of any shape and kind of array as the one kind that loops are compiled for."""
+    return np.array(ids, np.uint64).reshape(-1)
+
+
+def taken(values: NDArray[Value], rows: Rows) -> NDArray[Value]:
+    """Return what belongs to each of some rows, 0 for the unknown one.
+
+    Args:
+        values: Of the rows from the first known one on; none: all are 0.
+        rows: As ``rows_of`` gives them.
+    """
+    if not len(values):
+        return np.zeros(rows.shape, values.dtype)
+    return np.where(rows == UNKNOWN_ROW, values.dtype.type(0), values[rows - 1])
 
 
 def price_buckets(prices: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -61,6 +107,32 @@ def _buckets_of(items: Ids, n_buckets: int) -> Rows:
     for k in range(items.shape[0]):
         buckets[k] = bucket_of(items[k], n_buckets)
     return buckets
+
+
+class _Known(NamedTuple):
+    """A vocabulary as a loop takes it."""
+
+    items: Ids
+    item_categories: Ids
+    item_prices: NDArray[np.uint8]
+    categories: Ids
+    n_buckets: int
+
+
+@compiled
+def _fill_columns(known: _Known, items: Ids, categories: Ids, columns: Rows) -> None:
+    """Fill rows of items and categories, price buckets, category ids, ``[4, n]``."""
+    for k in range(items.shape[0]):
+        row, category, price = row_of(known.items, items[k]), categories[k], 0
+        if row:
+            if category == 0:
+                category = known.item_categories[row - 1]
+            if known.item_prices.shape[0]:
+                price = int(known.item_prices[row - 1])
+        elif known.n_buckets:
+            row = 1 + known.items.shape[0] + bucket_of(items[k], known.n_buckets)
+        columns[0, k], columns[1, k] = row, row_of(known.categories, category)
+        columns[2, k], columns[3, k] = price, category
 
 
 _NO_IDS: Ids = np.zeros(0, np.uint64)
@@ -126,12 +198,24 @@ class Vocabulary:
             1 + len(self.items) + self.n_buckets, 1 + len(self.categories), 1 + len(self.users)
         )
 
+    def look_up(self, items: Ids, categories: Ids) -> ItemColumns:
+        """Return all that is known of some items, by one search for each.
+
+        Args:
+            items: Of any shape.
+            categories: Of the same shape, 0 where none is given.
+        """
+        known = _Known(
+            self.items, self.item_categories, self.item_prices, self.categories, self.n_buckets
+        )
+        columns = np.empty((4, items.size), np.int64)
+        _fill_columns(known, _as_compiled(items), _as_compiled(categories), columns)
+        rows, category_rows, prices, ids = columns.reshape(4, *items.shape)
+        return ItemColumns(rows, category_rows, ids.view(np.uint64), prices)
+
     def item_rows(self, items: Ids) -> Rows:
         """Return the row of each item."""
-        rows = rows_of(self.items, items)
-        if not self.n_buckets:
-            return rows
-        return np.where(rows == UNKNOWN_ROW, self._bucket_rows(items), rows)
+        return self.look_up(items, np.zeros_like(items)).items
 
     def rows_as_unknown(self, rows: Rows) -> Rows:
         """Return the rows that known items would have if training had not seen them."""
@@ -146,20 +230,16 @@ class Vocabulary:
         return 1 + len(self.items) + buckets.reshape(items.shape)
 
     def categories_of(self, items: Ids, categories: Ids) -> Ids:
-        """Return the category of each item: as given, else as the bundle knows it, else 0."""
-        own = np.concatenate((np.zeros(1, np.uint64), self.item_categories))
-        return np.where(categories != 0, categories, own[rows_of(self.items, items)])
+        """Return the category of each item: as given, else as it is known, else 0."""
+        return self.look_up(items, categories).category_ids
 
     def category_rows(self, items: Ids, categories: Ids) -> Rows:
-        """Return the row of each item's category: as given, else as the bundle knows it."""
-        return rows_of(self.categories, self.categories_of(items, categories))
+        """Return the row of each item's category: as given, else as it is known."""
+        return self.look_up(items, categories).categories
 
     def price_rows(self, items: Ids) -> Rows:
         """Return the price bucket of each item, 0 where it is not known."""
-        if not len(self.item_prices):
-            return np.zeros(items.shape, np.int64)
-        own = np.concatenate((np.zeros(1, np.uint8), self.item_prices))
-        return own[rows_of(self.items, items)].astype(np.int64)
+        return self.look_up(items, np.zeros_like(items)).prices
 
     def user_rows(self, users: Ids) -> Rows:
         """Return the row of each user."""

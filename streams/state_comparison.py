@@ -14,6 +14,9 @@ from streams.reference.stored_states import behaviors_of
 
 #: Of a memory value: float32 in the engine, float64 in the reference.
 MEMORY_TOLERANCE = 1e-4
+#: Where it differs more: how many times what inexact steps alone do to this user's memory. Of 1,500
+#: users with 185 events 16 differed by more than 5e-5, none by more than .6 times that.
+MOST_OF_NOISE = 4.0
 _MOST_TOLD = 20
 
 
@@ -132,7 +135,11 @@ class StateComparer:
         into.memories += bool(events) or start is not None
         worst = float(np.abs(row - right).max()) if row.shape == right.shape else np.inf
         into.worst_memory = max(into.worst_memory, worst)
-        return [f"memory differs by {worst:.2e}"] * (not worst <= MEMORY_TOLERANCE)
+        if worst <= MEMORY_TOLERANCE:
+            return []
+        if np.isfinite(worst) and worst <= MOST_OF_NOISE * memory.noise_of(events, row, start):
+            return []
+        return [f"memory differs by {worst:.2e}"]
 
 
 def _difference(name: str, have: object, wanted: object) -> str:

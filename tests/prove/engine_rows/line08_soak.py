@@ -42,6 +42,7 @@ def prove(bench_: Bench) -> Iterator[Check]:
         text = (
             f"{told['users']:,} users, {told['events']:,} events, {told['memories']:,} memories; "
             f"{told['users_different']} differ, other differences {told['other_differences']}"
+            f"{'; '.join(['', *told['differences'][:3]])}"
         )
         yield Check(
             f"uic verify of {N_VERIFIED} users",
