@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from models.layers import is_compiled, masked_softmax, weighted_sums
 from models.reading import Behaviors, Reader, ReaderInputs, Reading, Seen, age_buckets
-from models.unit_inference import Facts, UnitLayers, scores_in_tiles
+from models.unit_inference import Facts, KeptLayers, scores_in_tiles
 from models.unit_scores import UnitInputs, UnitWeights, unit_scores
 from models.value_ranges import Count, Size
 
@@ -60,6 +60,7 @@ class ActivationUnit(nn.Module):
         self.first = nn.Linear(4 * dim, hidden[0])
         self.second = nn.Linear(hidden[0], hidden[1])
         self.third = nn.Linear(hidden[1], 1)
+        self._kept = KeptLayers(self.first, self.second, self.third)
 
     def forward(
         self,
@@ -112,19 +113,13 @@ class ActivationUnit(nn.Module):
         """Return the output of the unit's network for every key and query, ``[batch, t, n]``."""
         batch, n, _ = queries.shape
         t = keys.shape[1]
-        wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
         in_training = torch.is_grad_enabled()
         if is_compiled(keys) and (self._sigmoid or not in_training):
-            facts = Facts.of_nothing(keys, queries, len(wq)) if pairs is None else Facts(*pairs)
-            following = (
-                self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias
-            )  # fmt: skip
+            facts = Facts.of_nothing(keys, queries) if pairs is None else Facts(*pairs)
             if in_training:
-                per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
-                inputs = UnitInputs(keys, queries, per_query, bias, *facts)
-                return unit_scores(inputs, UnitWeights((wk - wd).T, wp.T, *following))
-            unit = UnitLayers((wq + wd).T, (wk - wd).T, wp.T, self.first.bias, *following)
-            return scores_in_tiles(queries, keys, bias, facts, unit, self._sigmoid)
+                return self._scores_with_a_way_back(queries, keys, bias, facts)
+            return scores_in_tiles(queries, keys, bias, facts, self._kept.layers(), self._sigmoid)
+        wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]
         per_key = nn.functional.linear(keys, wk - wd, self.first.bias)
         if bias is not None:
             per_key = per_key + bias
@@ -140,6 +135,18 @@ class ActivationUnit(nn.Module):
         layer = self._activate(self.second(self._activate(layer)))
         scores: Tensor = self.third(layer).squeeze(-1)
         return scores
+
+    def _scores_with_a_way_back(
+        self, queries: Tensor, keys: Tensor, bias: Tensor | None, facts: Facts
+    ) -> Tensor:
+        """Return the same by ``models/unit_scores.py``."""
+        wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)
+        per_query = nn.functional.linear(queries, wq + wd, self.first.bias)
+        following = (self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias)
+        return unit_scores(
+            UnitInputs(keys, queries, per_query, bias, *facts),
+            UnitWeights((wk - wd).T, wp.T, *following),
+        )
 
 
 @dataclass(frozen=True)

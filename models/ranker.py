@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from interest_center.core.behaviors import Behaviors
+from interest_center.core.compiled import compiled
 from models.ctr_model import CtrModel
 from models.inputs import RankInputs
 from models.request_batches import hours_and_weekdays
 from models.request_rows import BehaviorRows, RequestBatch
-from models.vocabulary import ItemColumns, Vocabulary
+from models.vocabulary import ItemColumns, Rows, Vocabulary
 
 _TILE = 1_024
 
@@ -20,6 +21,29 @@ _TILE = 1_024
 def page_bucket(page: int | None, n_pages: int) -> int:
     """Return the bucket of a page number: 0 for none, else 1 + page, at most ``n_pages``."""
     return 0 if page is None else min(1 + max(page, 0), n_pages)
+
+
+@compiled
+def _fill_in_order(
+    columns: tuple[Rows, Rows, Rows, Rows], order: Rows, ordered: Rows, place: Rows
+) -> bool:
+    """Put columns in the order of the first; return whether all its values differ.
+
+    Args:
+        columns: ``[n]`` each.
+        order: Of the first column.
+        ordered: Filled, ``[4, n]``.
+        place: Filled with where each has gone, ``[n]``.
+    """
+    first = columns[0]
+    for k in range(order.shape[0]):
+        at = order[k]
+        if k and first[at] == first[order[k - 1]]:
+            return False
+        place[at] = k
+        for c in range(4):
+            ordered[c, k] = columns[c][at]
+    return True
 
 
 class Ranker:
@@ -119,13 +143,11 @@ class Ranker:
         found = self.vocabulary.look_up(inputs.candidate_items, inputs.candidate_categories)
         # What is searched for goes by the id: two unknown categories are not the same.
         ids = found.category_ids if self.model.searches_candidates else np.zeros_like(found.items)
-        columns = np.stack((found.items, found.categories, found.prices, ids.view(np.int64)))
+        columns = (found.items, found.categories, found.prices, ids.view(np.int64))
         order = np.argsort(found.items, kind="stable")
-        if (np.diff(found.items[order]) != 0).all():
-            distinct, place = columns[:, order], np.empty_like(order)
-            place[order] = np.arange(len(order))
-        else:
-            distinct, place = np.unique(columns, axis=1, return_inverse=True)
+        distinct, place = np.empty((4, len(order)), np.int64), np.empty_like(order)
+        if not _fill_in_order(columns, order, distinct, place):
+            distinct, place = np.unique(np.stack(columns), axis=1, return_inverse=True)
         items, kinds, prices, ids = distinct
         return _Candidates(items, kinds, prices, ids.view(np.uint64)), place.reshape(-1)
 

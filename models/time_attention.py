@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import is_compiled, masked_softmax, weighted_sums
-from models.unit_inference import Facts, UnitLayers, placed_scores_in_tiles
+from models.unit_inference import Facts, KeptLayers, placed_scores_in_tiles
 
 Spacing = Literal["log", "linear"]
 
@@ -84,6 +84,7 @@ class TimeAwareUnit(nn.Module):
         self.first = nn.Linear(4 * dim, hidden[0])
         self.second = nn.Linear(hidden[0], hidden[1])
         self.third = nn.Linear(hidden[1], 1)
+        self._kept = KeptLayers(self.first, self.second, self.third)
         self.of_facts = nn.Linear(n_facts, hidden[0], bias=False) if n_facts else None
 
     def forward(
@@ -148,20 +149,15 @@ class TimeAwareUnit(nn.Module):
     ) -> Tensor:
         """Return the same by ``models/unit_inference.py``."""
         of_query, of_place = self._of_query_and_place()
-        wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)
-        known = Facts.of_nothing(keys, queries, len(wq))
+        known = Facts.of_nothing(keys, queries)
         if self.of_facts is not None and facts is not None:
             known = Facts(facts, self.of_facts.weight.T)
-        unit = UnitLayers(
-            (wq + wd).T, (wk - wd).T, wp.T, self.first.bias,
-            self.second.weight.T, self.second.bias, self.third.weight[0], self.third.bias,
-        )  # fmt: skip
         return placed_scores_in_tiles(
             nn.functional.linear(queries, of_query, self.query.bias),
             nn.functional.linear(places, of_place),
             keys,
             known,
-            unit,
+            self._kept.layers(),
         )
 
     def _of_query_and_place(self) -> tuple[Tensor, Tensor]:

@@ -43,6 +43,39 @@ class UnitLayers(NamedTuple):
     third_bias: Tensor  # [1]
 
 
+class KeptLayers:
+    """The weights of one unit as inference takes them, made anew when they have changed.
+
+    Args:
+        first: The unit's first layer, which sees query, key, difference and product.
+        second: Its second.
+        third: Its third.
+    """
+
+    def __init__(self, first: nn.Linear, second: nn.Linear, third: nn.Linear) -> None:
+        self._weights = (
+            first.weight, first.bias, second.weight, second.bias, third.weight, third.bias
+        )  # fmt: skip
+        self._kept: tuple[object, UnitLayers] | None = None
+
+    def layers(self) -> UnitLayers:
+        """Return the weights."""
+        kept, now = self._kept, tuple((w.data_ptr(), w._version) for w in self._weights)
+        if kept is None or kept[0] != now:
+            kept = now, self._made()
+            self._kept = kept
+        return kept[1]
+
+    def _made(self) -> UnitLayers:
+        first, bias, second, second_bias, third, third_bias = self._weights
+        of_query, of_key, of_difference, of_product = torch.split(first, first.shape[1] // 4, 1)
+        layers = (
+            (of_query + of_difference).T, (of_key - of_difference).T, of_product.T, bias,
+            second.T, second_bias, third[0], third_bias,
+        )  # fmt: skip
+        return UnitLayers(*ready(layers))
+
+
 class Facts(NamedTuple):
     """What is known of pairs of a key and a query."""
 
@@ -50,10 +83,10 @@ class Facts(NamedTuple):
     rows: Tensor  # [f, h] what each fact adds to the first layer
 
     @classmethod
-    def of_nothing(cls, keys: Tensor, queries: Tensor, h: int) -> Self:
+    def of_nothing(cls, keys: Tensor, queries: Tensor) -> Self:
         """Return no facts."""
         (s, t, _), n = keys.shape, queries.shape[1]
-        return cls(keys.new_empty(s, t, n, 0), keys.new_empty(0, h))
+        return cls(keys.new_empty(s, t, n, 0), keys.new_empty(0, 0))
 
 
 class _Tile(NamedTuple):
@@ -125,7 +158,6 @@ def scores_in_tiles(
         unit: Its weights.
         smooth: Sigmoids in its hidden layers, else relus.
     """
-    unit = UnitLayers(*ready(unit))
     if queries.shape[1] >= keys.shape[1]:
         alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
         alone = alone if bias is None else alone + bias
@@ -199,7 +231,6 @@ def placed_scores_in_tiles(
         facts: Of each pair.
         unit: Its weights, with which it compares q' with the keys.
     """
-    unit = UnitLayers(*ready(unit))
     queries, places = ready((queries, places))
     (s, t, dim), n = keys.shape, queries.shape[1]
     alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
