@@ -106,7 +106,7 @@ class PartitionCenter:
         self._counters = self._progress.counters
         self._reports: deque[CheckpointReport] = deque(maxlen=MOST_REPORTS)
         self._dictionary = Dictionary(store)
-        self._loader = RowLoader(self._hot, store, self._lock, fingerprint, self._make_clean)
+        self._loader = RowLoader(self._hot, store, self._lock, fingerprint)
         self._scanner = SliceScanner(self._hot, config, served, self._options)
         self._reader = StateReader(self._hot, store, fingerprint)
         self._journal = Journal(store, meta)
@@ -120,7 +120,7 @@ class PartitionCenter:
         """Bring the rows of a stored copy up to its watermark."""
         for events in self._journal.unseen():
             for chunk in self._chunks(events):
-                columns = self._loader.columns(chunk, self._scanner.rules)
+                columns = self._loader.columns(chunk, self._scanner.rules, self._make_clean)
                 at = 0
                 while at < len(chunk):
                     at = self._scan(columns, at)
@@ -225,7 +225,7 @@ class PartitionCenter:
 
     def _apply_chunk(self, events: NDArray[np.void], dead_offsets: NDArray[np.int64]) -> None:
         """Apply the events of one part."""
-        columns = self._loader.columns(events, self._scanner.rules)
+        columns = self._loader.columns(events, self._scanner.rules, self._make_clean)
         offsets = events["offset"]
         at = 0
         while at < len(events):

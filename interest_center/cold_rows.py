@@ -64,7 +64,6 @@ class RowLoader:
         store: Where cold rows are.
         lock: The partition's lock; taken while the index changes.
         memory_fingerprint: Weights whose memories are read.
-        make_clean: Writes some dirty rows, those not used for longest: a checkpoint.
     """
 
     def __init__(
@@ -73,29 +72,34 @@ class RowLoader:
         store: Store,
         lock: PartitionLock,
         memory_fingerprint: int,
-        make_clean: Callable[[], object],
     ) -> None:
         self._hot = hot
         self._store = store
         self._lock = lock
         self._fingerprint = memory_fingerprint
-        self._make_clean = make_clean
         self._tick = 0
         self.n_cold_users = 0
         self.n_forced_checkpoints = 0
 
-    def columns(self, events: NDArray[np.void], rules: Rules) -> Columns:
+    def columns(
+        self, events: NDArray[np.void], rules: Rules, make_clean: Callable[[], object]
+    ) -> Columns:
         """Return a chunk of events as columns, with all rows that they touch in memory.
 
-        The chunk must not be longer than there are rows.
+        Args:
+            events: No more than there are rows.
+            rules: Of the states.
+            make_clean: Writes some dirty rows, those not used for longest: a checkpoint.
         """
         self._tick += 1
         user, category = events["user"].copy(), events["category"].copy()
         event_type, op = events["event_type"].copy(), events["op"].copy()
-        rows = self._user_rows(user)
+        rows = self._user_rows(user, make_clean)
         pairs = np.full(len(events), -1, np.int64)
         feeding = np.flatnonzero(feeds_subsequence(rules, category, event_type) & (op == 0))
-        pairs[feeding] = self._pair_rows(user[feeding], category[feeding], rows[feeding])
+        pairs[feeding] = self._pair_rows(
+            user[feeding], category[feeding], rows[feeding], make_clean
+        )
         return Columns(
             event_time_ms=events["event_time_ms"].copy(),
             user=user,
@@ -108,14 +112,16 @@ class RowLoader:
             subsequence_row=pairs,
         )
 
-    def _user_rows(self, user: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def _user_rows(
+        self, user: NDArray[np.uint64], make_clean: Callable[[], object]
+    ) -> NDArray[np.int64]:
         """Return the row of each user, loading those that have none."""
         pool, zero = self._hot.users, np.zeros(len(user), np.uint64)
         rows = pool.find(user, zero)
         pool.touch(rows[rows >= 0], self._tick)
         missing = np.unique(user[rows < 0])
         if len(missing):
-            self._make_room(pool, len(missing))
+            self._make_room(pool, len(missing), make_clean)
             fresh = pool.next_free(len(missing))
             self._hot.clear_users(fresh)
             self._read_users(missing, fresh)
@@ -130,6 +136,7 @@ class RowLoader:
         user: NDArray[np.uint64],
         category: NDArray[np.uint64],
         profile_rows: NDArray[np.int64],
+        make_clean: Callable[[], object],
     ) -> NDArray[np.int64]:
         """Return the row of each (user, category), loading those that have none."""
         pool = self._hot.pairs
@@ -143,7 +150,7 @@ class RowLoader:
                 category[cold][1:] == category[cold][:-1]
             )
             cold = cold[np.concatenate(([True], ~again))]
-            self._make_room(pool, len(cold))
+            self._make_room(pool, len(cold), make_clean)
             fresh = pool.next_free(len(cold))
             self._hot.clear_pairs(fresh)
             stored = np.flatnonzero(listed(self._hot.profiles, profile_rows[cold], category[cold]))
@@ -153,14 +160,14 @@ class RowLoader:
             rows = pool.find(user, category)
         return rows
 
-    def _make_room(self, pool: RowPool, n: int) -> None:
+    def _make_room(self, pool: RowPool, n: int, make_clean: Callable[[], object]) -> None:
         """Free rows until there are ``n``; checkpoint first when too many are dirty."""
         if pool.n_free >= n:
             return
         rows = pool.droppable(n - pool.n_free, self._tick)
         while pool.n_free + len(rows) < n:
             assert self._hot.users.n_dirty
-            self._make_clean()
+            make_clean()
             self.n_forced_checkpoints += 1
             rows = pool.droppable(n - pool.n_free, self._tick)
         with self._lock:

@@ -1,5 +1,7 @@
 """The center against the plain-Python twin, and what it promises about offsets and durability."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +387,19 @@ def test_texts_of_a_closed_center_are_refused_not_guessed() -> None:
     center.close()
     with pytest.raises(NotReadyError):
         center.texts_of([1 << 63])
+
+
+def test_a_closed_center_leaves_no_memory_behind() -> None:
+    """It takes hundreds of megabytes, and nobody looks for cycles of objects that are this few."""
+    gc.collect()
+    gc.disable()
+    try:
+        center = make_center(MemoryStore(), updater=DecayUpdater())
+        center.apply(make_batch(make_history(1, 300)))
+        center.checkpoint()
+        center.close()
+        kept = weakref.ref(center)
+        del center
+        assert kept() is None
+    finally:
+        gc.enable()
