@@ -130,8 +130,8 @@ class ActivationUnit(nn.Module):
         # In place: the layer is large, and a fresh one for each sum costs more than the products.
         layer = layer.add_(per_key.unsqueeze(2)).add_(per_query.unsqueeze(1))
         if pairs is not None:
-            facts, rows = pairs
-            layer = torch.addmm(layer.flatten(0, 2), facts.flatten(0, 2), rows).view(layer.shape)
+            known, rows = pairs
+            layer = torch.addmm(layer.flatten(0, 2), known.flatten(0, 2), rows).view(layer.shape)
         layer = self._activate(self.second(self._activate(layer)))
         scores: Tensor = self.third(layer).squeeze(-1)
         return scores

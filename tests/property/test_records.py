@@ -152,7 +152,7 @@ def test_rows_survive_the_store(seed: int, n_events: int) -> None:
     users, categories = range(1, 12), range(1, 9)
     stored = cold.read(users, categories)
     touching = [Event(u, 1, 0, 0, category) for u in users for category in categories]
-    cold._loader.columns(make_batch(touching).events, cold._scanner.rules)
+    cold._loader.columns(make_batch(touching).events, cold._scanner.rules, cold.checkpoint)
     hot = cold.read(users, categories)
     assert cold._hot.users.n_free == cold._hot.users.capacity - len(users)
     assert hot.states == stored.states

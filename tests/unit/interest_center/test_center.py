@@ -349,7 +349,8 @@ def test_reads_between_slices_are_prefixes() -> None:
     events = make_history(8, 400)
     center = make_center(MemoryStore(), config, updater)
     center._scanner._n_slice = 16
-    columns = center._loader.columns(make_batch(events).events, center._scanner.rules)
+    batch = make_batch(events).events
+    columns = center._loader.columns(batch, center._scanner.rules, center.checkpoint)
     at = 0
     while at < len(events):
         at = center._scanner.scan(columns, at)
