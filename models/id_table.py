@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from interest_center.core.compiled import compiled
+from models.layers import is_compiled
 from models.vocabulary import UNKNOWN_ROW
 
 Ints = NDArray[np.int64]
@@ -49,10 +50,28 @@ def look_up_both(tables: tuple[IdTable, IdTable], rows: tuple[Tensor, Tensor]) -
         rows: Of each, of one shape.
     """
     first, second = (table.active for table in tables)
-    if first is None or second is None or first.device.type != "cpu":
-        return torch.cat([table(own) for table, own in zip(tables, rows, strict=True)], -1)
+    if first is None or second is None:
+        first, second = (table.weight for table in tables)
+        if torch.is_grad_enabled():
+            return _look_up_in_turn(tables, rows)
+    if not is_compiled(first):
+        return _look_up_in_turn(tables, rows)
+    if not torch.is_grad_enabled():
+        return _gathered(first, second, *rows)
     found: Tensor = _Both.apply(first, second, *rows)
     return found
+
+
+def _look_up_in_turn(tables: tuple[IdTable, IdTable], rows: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.cat([table(own) for table, own in zip(tables, rows, strict=True)], -1)
+
+
+def _gathered(first: Tensor, second: Tensor, rows: Tensor, others: Tensor) -> Tensor:
+    """Return the rows of two tables side by side, ``[..., dim + dim]``."""
+    out = first.new_empty(*rows.shape, first.shape[1] + second.shape[1])
+    arrays = (first.detach(), second.detach(), rows.reshape(-1), others.reshape(-1))
+    _gather(*(one.numpy() for one in arrays), out.view(-1, out.shape[-1]).numpy())
+    return out
 
 
 class _Both(torch.autograd.Function):
@@ -60,13 +79,9 @@ class _Both(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, first: Tensor, second: Tensor, *rows: Tensor) -> Tensor:
-        flat = [own.reshape(-1) for own in rows]
-        out = first.new_empty(*rows[0].shape, first.shape[1] + second.shape[1])
-        arrays = [one.detach().numpy() for one in (first, second, *flat)]
-        _gather(arrays[0], arrays[1], arrays[2], arrays[3], out.view(-1, out.shape[-1]).numpy())
-        ctx.save_for_backward(*flat)
+        ctx.save_for_backward(*(own.reshape(-1) for own in rows))
         ctx.shapes = (first.shape, second.shape)
-        return out
+        return _gathered(first, second, *rows)
 
     @staticmethod
     @once_differentiable

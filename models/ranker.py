@@ -166,18 +166,18 @@ class Ranker:
         config = self.model.config
         width = max(1, min(longest, max((len(one.item) for one in histories), default=0)))
         shape = (len(histories), width)
-        columns = [np.zeros(shape, np.int64) for _ in range(4)]
+        columns = np.zeros((4, *shape), np.int64)
         # A masked behavior stands for none: no layer has to know tensors without elements.
         mask = np.zeros(shape, np.bool_)
         for row, one in enumerate(histories):
             newest = slice(-longest, None)
             found = self.vocabulary.look_up(one.item[newest], one.category[newest])
             n = slice(0, len(found.items))
-            columns[0][row, n], columns[1][row, n] = found.items, found.categories
-            columns[2][row, n] = np.minimum(one.event_type[newest], config.n_types)
-            columns[3][row, n] = np.maximum(time_ms - one.event_time_ms[newest], 0)
+            columns[0, row, n], columns[1, row, n] = found.items, found.categories
+            columns[2, row, n] = np.minimum(one.event_type[newest], config.n_types)
+            columns[3, row, n] = np.maximum(time_ms - one.event_time_ms[newest], 0)
             mask[row, n] = True
-        return BehaviorRows(*(torch.from_numpy(column) for column in (*columns, mask)))
+        return BehaviorRows(*torch.from_numpy(columns).unbind(), torch.from_numpy(mask))
 
     def _shared(self, inputs: RankInputs) -> dict[str, Any]:
         """Return what all candidates of a request share."""

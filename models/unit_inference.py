@@ -161,10 +161,10 @@ def scores_in_tiles(
     if queries.shape[1] >= keys.shape[1]:
         alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
         alone = alone if bias is None else alone + bias
-        right = _Right(*ready((keys, alone, unit.of_queries, unit.of_products)))
+        right = _Right(keys, alone, unit.of_queries, unit.of_products)
         return _scores(queries, right, None, facts, unit, smooth)
     alone = nn.functional.linear(queries, unit.of_queries.T, unit.bias)
-    right = _Right(*ready((queries, alone, unit.of_keys, unit.of_products)))
+    right = _Right(queries, alone, unit.of_keys, unit.of_products)
     turned = Facts(facts.pairs.transpose(1, 2), facts.rows)
     return _scores(keys, right, bias, turned, unit, smooth).transpose(1, 2)
 
@@ -200,7 +200,7 @@ def _scores(
     (s, a, dim), b = left.shape, right.values.shape[1]
     tiles = _tiles(s, b, a)
     layers = _Layers(unit, smooth, max((tile.n_rows for tile in tiles), default=0))
-    with_one = torch.cat((left.detach(), left.new_ones(s, a, 1)), 2)
+    with_one = torch.cat((left, left.new_ones(s, a, 1)), 2)
     scores = left.new_empty(s, b, a)
     for tile in tiles:
         matrices = right.matrices(tile)
@@ -231,10 +231,9 @@ def placed_scores_in_tiles(
         facts: Of each pair.
         unit: Its weights, with which it compares q' with the keys.
     """
-    queries, places = ready((queries, places))
     (s, t, dim), n = keys.shape, queries.shape[1]
     alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
-    right = _Right(*ready((keys, alone, unit.of_queries, unit.of_products)))
+    right = _Right(keys, alone, unit.of_queries, unit.of_products)
     tiles = _tiles(s, t, n)
     n_rows = max((tile.n_rows for tile in tiles), default=0)
     layers = _Layers(unit, False, n_rows)
@@ -245,7 +244,7 @@ def placed_scores_in_tiles(
         shape = (*matrices.shape[:2], n, dim + 1)
         shown = placed[: torch.Size(shape).numel()].view(shape)
         unit_kernels.place_queries(
-            queries[tile.requests].numpy(),
+            queries[tile.requests].contiguous().numpy(),
             places[tile.requests, tile.right].contiguous().numpy(),
             shown.numpy(),
         )
