@@ -1,58 +1,25 @@
-"""Scores of one request: rows in, probabilities out; the same numbers as offline evaluation."""
+"""Scores of requests: rows in, probabilities out; the same numbers as offline evaluation."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interest_center.core.behaviors import Behaviors
-from interest_center.core.compiled import compiled
 from models.ctr_model import CtrModel
 from models.inputs import RankInputs
-from models.request_batches import hours_and_weekdays
-from models.request_rows import BehaviorRows, RequestBatch
-from models.vocabulary import ItemColumns, Rows, Vocabulary
-
-_TILE = 1_024
-
-
-def page_bucket(page: int | None, n_pages: int) -> int:
-    """Return the bucket of a page number: 0 for none, else 1 + page, at most ``n_pages``."""
-    return 0 if page is None else min(1 + max(page, 0), n_pages)
-
-
-@compiled
-def _fill_in_order(
-    columns: tuple[Rows, Rows, Rows, Rows], order: Rows, ordered: Rows, place: Rows
-) -> bool:
-    """Put columns in the order of the first; return whether all its values differ.
-
-    Args:
-        columns: ``[n]`` each.
-        order: Of the first column.
-        ordered: Filled, ``[4, n]``.
-        place: Filled with where each has gone, ``[n]``.
-    """
-    first = columns[0]
-    for k in range(order.shape[0]):
-        at = order[k]
-        if k and first[at] == first[order[k - 1]]:
-            return False
-        place[at] = k
-        for c in range(4):
-            ordered[c, k] = columns[c][at]
-    return True
+from models.request_layout import RequestLayout
+from models.vocabulary import Vocabulary
 
 
 class Ranker:
     """A trained click model behind numpy.
 
-    A candidate's score depends on the request and on that candidate only. Candidates that are the
-    same to the model (unknown items of one category, say) are scored once, so that their scores are
-    equal to the last bit, wherever they stand. Scoring goes in tiles that fit the cache; safe to
-    call from several threads.
+    A candidate's score depends on the request and on that candidate only; what else is scored
+    beside it changes no more than the last digits. Candidates of a request that are the same to the
+    model (unknown items of one category, say) are scored once, so that their scores are equal to
+    the last bit, wherever they stand. Safe to call from several threads.
 
     Args:
         model: The model, put into evaluation form here.
@@ -63,6 +30,7 @@ class Ranker:
         self.model = model.eval().requires_grad_(requires_grad=False)
         self.vocabulary = vocabulary
         self.row_floats: int = 0 if model.memory is None else model.memory.config.row_floats
+        self._layout = RequestLayout(model, vocabulary)
 
     @property
     def searches(self) -> bool:
@@ -75,15 +43,26 @@ class Ranker:
         Raises:
             ValueError: The memory has another size than this model's.
         """
-        if not len(inputs.candidate_items):
-            return np.zeros(0)
-        groups, place = self._distinct(inputs)
+        return self.score_all([inputs])[0]
+
+    def score_all(self, requests: Sequence[RankInputs]) -> list[NDArray[np.float64]]:
+        """Return the click probabilities of several requests, which share the cost of each layer.
+
+        Raises:
+            ValueError: The memory of one has another size than this model's.
+        """
+        asked = [one for one in requests if len(one.candidate_items)]
+        if not asked:
+            return [np.zeros(0) for _ in requests]
+        laid = self._layout.lay_out(asked)
         with torch.inference_mode():
-            state, present = self._memory(inputs.memory)
-            batches = self._tiles(self._shared(inputs), self._found(inputs, groups), groups)
-            logits = [self.model(batch, state, present).logits for batch in batches]
+            state, present = self._memories(asked)
+            logits = [self.model(tile, state, present).logits for tile in laid.tiles()]
             probabilities = torch.sigmoid(torch.cat(logits).double()).numpy()
-        return np.asarray(probabilities[place])
+        counts = laid.batch.candidate_mask.sum(1).numpy()
+        parts = zip(np.split(probabilities, np.cumsum(counts)[:-1]), laid.places, strict=True)
+        scored = (own[place] for own, place in parts)
+        return [next(scored) if len(one.candidate_items) else np.zeros(0) for one in requests]
 
     def attended(self, inputs: RankInputs) -> "Attended":
         """Return what each candidate attended to, in the order of the candidates.
@@ -91,12 +70,12 @@ class Ranker:
         Raises:
             ValueError: The memory has another size than this model's.
         """
-        groups, place = self._distinct(inputs)
         n_seen = self.n_seen(inputs)
+        laid = self._layout.lay_out([inputs])
+        [place] = laid.places
         with torch.inference_mode():
-            state, present = self._memory(inputs.memory)
-            batches = self._tiles(self._shared(inputs), self._found(inputs, groups), groups)
-            seen = [self.model.see(batch) for batch in batches]
+            state, present = self._memories([inputs])
+            seen = [self.model.see(tile) for tile in laid.tiles()]
             attention = [self.model.reader.attention(one) for one in seen]
             reads = None
             if present is not None and bool(present):
@@ -131,128 +110,29 @@ class Ranker:
         if self.model.searches_candidates:
             wanted.append(self.vocabulary.categories_of(candidate_items, candidate_categories))
         if self.model.reader.searches_trigger:
-            wanted.append(self._trigger(trigger_item, trigger_category).category_ids)
+            trigger = np.array([trigger_item], np.uint64), np.array([trigger_category], np.uint64)
+            wanted.append(self.vocabulary.categories_of(*trigger))
         categories = np.unique(np.concatenate(wanted))
         return np.asarray(categories[categories != 0])
 
-    def _trigger(self, item: int, category: int) -> ItemColumns:
-        return self.vocabulary.look_up(np.array([item], np.uint64), np.array([category], np.uint64))
-
-    def _distinct(self, inputs: RankInputs) -> tuple["_Candidates", NDArray[np.int64]]:
-        """Return the candidates that differ to the model, and which of them each is."""
-        found = self.vocabulary.look_up(inputs.candidate_items, inputs.candidate_categories)
-        # What is searched for goes by the id: two unknown categories are not the same.
-        ids = found.category_ids if self.model.searches_candidates else np.zeros_like(found.items)
-        columns = (found.items, found.categories, found.prices, ids.view(np.int64))
-        order = np.argsort(found.items, kind="stable")
-        distinct, place = np.empty((4, len(order)), np.int64), np.empty_like(order)
-        if not _fill_in_order(columns, order, distinct, place):
-            distinct, place = np.unique(np.stack(columns), axis=1, return_inverse=True)
-        items, kinds, prices, ids = distinct
-        return _Candidates(items, kinds, prices, ids.view(np.uint64)), place.reshape(-1)
-
-    def _memory(self, row: NDArray[np.float32] | None) -> tuple[object, torch.Tensor | None]:
-        if self.model.memory is None:
-            return None, None
-        if row is None:
-            return self.model.memory.initial_state(1), torch.tensor([False])
-        if row.shape != (self.row_floats,):
-            raise ValueError(f"memory of shape {row.shape}, expected ({self.row_floats},)")
-        state = self.model.memory.state_of(torch.tensor(row).unsqueeze(0))
-        return state, state.n_events > 0
-
-    def _rows(self, histories: Sequence[Behaviors], longest: int, time_ms: int) -> BehaviorRows:
-        """Return the newest behaviors of some histories, ``[n, t]``."""
-        config = self.model.config
-        width = max(1, min(longest, max((len(one.item) for one in histories), default=0)))
-        shape = (len(histories), width)
-        columns = np.zeros((4, *shape), np.int64)
-        # A masked behavior stands for none: no layer has to know tensors without elements.
-        mask = np.zeros(shape, np.bool_)
-        for row, one in enumerate(histories):
-            newest = slice(-longest, None)
-            found = self.vocabulary.look_up(one.item[newest], one.category[newest])
-            n = slice(0, len(found.items))
-            columns[0, row, n], columns[1, row, n] = found.items, found.categories
-            columns[2, row, n] = np.minimum(one.event_type[newest], config.n_types)
-            columns[3, row, n] = np.maximum(time_ms - one.event_time_ms[newest], 0)
-            mask[row, n] = True
-        return BehaviorRows(*torch.from_numpy(columns).unbind(), torch.from_numpy(mask))
-
-    def _shared(self, inputs: RankInputs) -> dict[str, Any]:
-        """Return what all candidates of a request share."""
-        config, known = self.model.config, self.vocabulary
-        ring = Behaviors(
-            inputs.behavior_items,
-            inputs.behavior_categories,
-            inputs.behavior_types,
-            inputs.behavior_times_ms,
-        )
-        trigger = self._trigger(inputs.trigger_item, inputs.trigger_category)
-        hours, weekdays = hours_and_weekdays(np.array([inputs.time_ms]))
-        about = {
-            "users": known.user_rows(np.array([inputs.user], np.uint64)),
-            "pages": np.array([page_bucket(inputs.page, config.n_pages)]),
-            "hours": hours,
-            "weekdays": weekdays,
-            "triggers": trigger.items,
-            "trigger_categories": trigger.categories,
-            "trigger_mask": np.array([inputs.trigger_item != 0]),
-        }
-        shared: dict[str, Any] = {name: torch.from_numpy(array) for name, array in about.items()}
-        shared["behaviors"] = self._rows([ring], self._window(inputs), inputs.time_ms)
-        if self.model.reader.searches_trigger:
-            found = self._subsequences(inputs, trigger.category_ids)
-            shared["trigger_behaviors"] = self._rows(found, config.search_length, inputs.time_ms)
-        return shared
-
     def n_seen(self, inputs: RankInputs) -> int:
         """Return how many of the recent behaviors the reader sees, the newest."""
-        return min(len(inputs.behavior_items), self._window(inputs))
+        return min(len(inputs.behavior_items), self._layout.window(inputs))
 
-    def _window(self, inputs: RankInputs) -> int:
-        """Return how many of the newest behaviors the reader sees."""
-        n = inputs.n_behaviors
-        position = len(inputs.behavior_items) if n is None else n
-        return position - int(self.model.config.window_starts(np.array([position]))[0])
-
-    def _subsequences(self, inputs: RankInputs, categories: NDArray[np.uint64]) -> list[Behaviors]:
-        return [inputs.subsequences.get(one, _NOTHING) for one in categories.tolist()]
-
-    def _found(self, inputs: RankInputs, candidates: "_Candidates") -> dict[str, Any]:
-        """Return the sub-sequences of the candidates' categories, and whose is whose."""
-        if not self.model.searches_candidates:
-            return {}
-        categories, group = np.unique(candidates.category_ids, return_inverse=True)
-        found = self._subsequences(inputs, categories)
-        rows = self._rows(found, self.model.config.search_length, inputs.time_ms)
-        return {
-            "found": BehaviorRows(*(column.unsqueeze(0) for column in rows)),
-            "group": torch.from_numpy(group).unsqueeze(0),
-        }
-
-    def _tiles(
-        self, shared: dict[str, Any], found: dict[str, Any], candidates: "_Candidates"
-    ) -> list[RequestBatch]:
-        """Return batches of candidate rows, ``[n]`` each, that fit the cache."""
-        tiles = []
-        group = found.pop("group", None)
-        for first in range(0, len(candidates.items), _TILE):
-            tile = slice(first, first + _TILE)
-            columns = (candidates.items, candidates.categories, candidates.prices)
-            items, categories, prices = (torch.from_numpy(c[tile])[None] for c in columns)
-            tiles.append(
-                RequestBatch(
-                    **shared,
-                    **found,
-                    candidate_items=items,
-                    candidate_categories=categories,
-                    candidate_prices=prices,
-                    candidate_mask=torch.ones_like(items, dtype=torch.bool),
-                    group=None if group is None else group[:, tile],
-                )
-            )
-        return tiles
+    def _memories(self, requests: Sequence[RankInputs]) -> tuple[object, torch.Tensor | None]:
+        """Return the memories of requests, and which of them may be read, ``[s]``."""
+        if self.model.memory is None:
+            return None, None
+        rows = np.zeros((len(requests), self.row_floats), np.float32)
+        for row, inputs in zip(rows, requests, strict=True):
+            if inputs.memory is None:
+                continue
+            if inputs.memory.shape != row.shape:
+                raise ValueError(f"memory of shape {inputs.memory.shape}, expected {row.shape}")
+            row[:] = inputs.memory
+        # A row of zeros has seen no event, and is not read.
+        state = self.model.memory.state_of(torch.from_numpy(rows))
+        return state, state.n_events > 0
 
 
 class Attended(NamedTuple):
@@ -268,17 +148,3 @@ class Attended(NamedTuple):
     behaviors: NDArray[np.float32] | None
     slots: NDArray[np.float32] | None
     p_trigger: float | None
-
-
-class _Candidates(NamedTuple):
-    """Candidates that differ to the model, ``[n]`` each."""
-
-    items: NDArray[np.int64]
-    categories: NDArray[np.int64]
-    prices: NDArray[np.int64]
-    category_ids: NDArray[np.uint64]
-
-
-_NOTHING = Behaviors(
-    np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64)
-)

@@ -122,11 +122,9 @@ class Ours:
 
     def straightforward(self, inputs: RankInputs) -> Callable[[], Tensor]:
         """Return a forward with the history repeated for each candidate, on ready tensors."""
-        groups, _ = self.ranker._distinct(inputs)
-        shared, found = self.ranker._shared(inputs), self.ranker._found(inputs, groups)
-        [batch] = self.ranker._tiles(shared, found, groups)
+        batch = self.ranker._layout.lay_out([inputs]).batch
         n = batch.candidate_items.shape[1]
-        state, present = self.ranker._memory(inputs.memory)
+        state, present = self.ranker._memories([inputs])
         repeated = _repeated(batch, n)
         if state is not None:
             state = type(state)(*(part.expand(n, *part.shape[1:]) for part in state))
