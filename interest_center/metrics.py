@@ -209,8 +209,8 @@ FORWARDS = Counter(
 
 RANK_SECONDS = Histogram(
     "uic_rank_seconds",
-    "Time of one ranking by stage: parse, state, queue (wait for the scoring thread), score, "
-    "order, explain, total",
+    "Time of one ranking by stage: parse, state, queue (wait for the scoring thread), score (of "
+    "all that were scored together), order, explain, total",
     ["stage"],
     buckets=_QUICK,
     registry=RANKER,
@@ -229,6 +229,12 @@ RANK_FALLBACKS = Counter(
 )
 RANK_CANDIDATES = Histogram(
     "uic_rank_candidates", "Candidates of one ranking", buckets=_SIZES, registry=RANKER
+)
+RANK_TOGETHER = Histogram(
+    "uic_rank_together",
+    "Rankings that the scoring thread took up together; more than one where they had to wait",
+    buckets=(1, 2, 3, 4),
+    registry=RANKER,
 )
 RANK_STATE_AGE_SECONDS = Histogram(
     "uic_rank_state_age_seconds",

@@ -69,8 +69,9 @@ def _look_up_in_turn(tables: tuple[IdTable, IdTable], rows: tuple[Tensor, Tensor
 def _gathered(first: Tensor, second: Tensor, rows: Tensor, others: Tensor) -> Tensor:
     """Return the rows of two tables side by side, ``[..., dim + dim]``."""
     out = first.new_empty(*rows.shape, first.shape[1] + second.shape[1])
-    arrays = (first.detach(), second.detach(), rows.reshape(-1), others.reshape(-1))
-    _gather(*(one.numpy() for one in arrays), out.view(-1, out.shape[-1]).numpy())
+    flat = [one.reshape(-1).numpy() for one in (rows, others)]
+    to = out.view(-1, out.shape[-1]).numpy()
+    _gather(first.detach().numpy(), second.detach().numpy(), flat[0], flat[1], to)
     return out
 
 

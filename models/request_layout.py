@@ -188,7 +188,8 @@ class RequestLayout:
         columns[0][mask], columns[1][mask] = found.items, found.categories
         columns[2][mask] = np.minimum(event_type, self._config.n_types)
         columns[3][mask] = np.maximum(np.repeat(times_ms, lengths) - time_ms, 0)
-        return BehaviorRows(*torch.from_numpy(columns).unbind(), torch.from_numpy(mask))
+        rows = [torch.from_numpy(column) for column in (*columns, mask)]
+        return BehaviorRows(*rows)
 
     def _found(
         self,
@@ -211,7 +212,7 @@ class RequestLayout:
         padded = [one for own in histories for one in (*own, *[_NOTHING] * (g - len(own)))]
         lengths = [self._config.search_length] * len(padded)
         rows = self._rows(padded, lengths, np.repeat(times_ms, g))
-        found = BehaviorRows(*(column.unflatten(0, (s, g)) for column in rows))
+        found = BehaviorRows(*(column.view(s, g, -1) for column in rows))
         return {"found": found, "group": torch.from_numpy(group)}
 
 

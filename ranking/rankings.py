@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -14,7 +13,8 @@ from models.bundle import Bundle
 from models.catalog import Catalog, with_catalog
 from ranking.messages import RankAnswer, RankRequest
 from ranking.request_reading import in_batch
-from ranking.scorer import Scorer, WorkDone
+from ranking.scorer import Scorer, Work, WorkDone
+from ranking.scoring_queue import ScoringQueue
 from ranking.state_client import StateClient, StateMissingError
 
 log = structlog.get_logger(__name__)
@@ -28,9 +28,9 @@ NO_TRACE: Mapping[str, str] = {}
 class Rankings:
     """Answers ranking requests with some models.
 
-    Models run in a thread of their own, one request at a time, so that the event loop goes on
-    reading states for the next ones meanwhile. At most ``MAX_AT_ONCE`` requests are inside: to be
-    refused at once is better than to wait for an answer that comes too late.
+    Models run in a thread of their own (``scoring_queue.py``), so that the event loop goes on
+    reading states for the next requests meanwhile. At most ``MAX_AT_ONCE`` requests are inside: to
+    be refused at once is better than to wait for an answer that comes too late.
 
     Args:
         bundles: What scores, by the name that a request may ask for; the first one is taken where
@@ -53,7 +53,7 @@ class Rankings:
         self._states = states
         self._now_ms = now_ms
         self._on_answer = on_answer
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="score")
+        self._scoring = ScoringQueue()
         self._n_inside = 0
         for bundle in bundles.values():
             memory = f"{bundle.memory_fingerprint:016x}"
@@ -89,7 +89,7 @@ class Rankings:
 
     def close(self) -> None:
         """End the scoring thread when it is done with what it has."""
-        self._threads.shutdown(wait=True)
+        self._scoring.close()
 
     def warm_up(self) -> None:
         """Score made-up requests, so that the first real one finds everything compiled."""
@@ -160,8 +160,7 @@ class Rankings:
         state = await self._state(request, scorer, trace)
         times.append(time.perf_counter())
         time_ms = self._now_ms() if request.time_ms is None else request.time_ms
-        loop = asyncio.get_running_loop()
-        done = await loop.run_in_executor(self._threads, scorer.work, request, state, time_ms)
+        done = await self._scoring.score(scorer, Work(request, state, time_ms))
         _observe(request, done, times)
         if self._on_answer is not None:
             self._on_answer(request, done.answer, time_ms)

@@ -1,6 +1,7 @@
 """One model behind the ranking worker: what it reads of a user, and its answer to a request."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,13 +28,28 @@ WARM_UP_TIME_MS = 1_000_000_000_000
 
 
 @dataclass(frozen=True)
+class Work:
+    """A request to be scored.
+
+    Attributes:
+        request: The request.
+        state: State of its user, or the reason why there is none.
+        time_ms: Time to rank for.
+    """
+
+    request: RankRequest
+    state: UserState | str
+    time_ms: int
+
+
+@dataclass(frozen=True)
 class WorkDone:
     """An answer and what it cost.
 
     Attributes:
         answer: The answer.
         began: When the scoring thread took it up, by ``time.perf_counter``.
-        score_seconds: Decoding of the records, layout, model.
+        score_seconds: Decoding of the records, layout, model; of all that were scored together.
         order_seconds: Sorting.
         explain_seconds: The explanation, 0 without one.
     """
@@ -45,8 +61,16 @@ class WorkDone:
     explain_seconds: float
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    work: Work
+    history: History
+    candidates: list[Candidate]
+    inputs: RankInputs
+
+
 class Scorer:
-    """A bundle that answers requests, one at a time; pure but for the clock of its report.
+    """A bundle that answers requests; pure but for the clock of its report.
 
     Args:
         bundle: What scores.
@@ -68,32 +92,50 @@ class Scorer:
         """Return the categories whose sub-sequences it reads of a request's user."""
         return wanted_categories(request, self.bundle.ranker)
 
-    def work(self, request: RankRequest, state: UserState | str, time_ms: int) -> WorkDone:
+    def work_all(self, works: Sequence[Work]) -> list[WorkDone | Exception]:
         """Do everything that needs the processor: decode, score, order.
 
-        Args:
-            request: The request.
-            state: State of its user, or the reason why there is none.
-            time_ms: Time to rank for.
+        Returns:
+            Of each request its answer, or why there is none.
         """
+        try:
+            return list(self._work_together(works))
+        except Exception as error:
+            if len(works) == 1:
+                return [error]
+            # What is wrong with one of them is no matter of the others.
+            return [self.work_all([one])[0] for one in works]
+
+    def _work_together(self, works: Sequence[Work]) -> Iterator[WorkDone]:
         began = time.perf_counter()
-        if isinstance(state, str):
-            history = self._reader.missing(state)
-        else:
-            history = self._reader.read(state)
-        history = self._reader.complete(history, request.events)
-        scored_request = changed(request, candidates=unseen(request, history))
-        inputs = rank_inputs(scored_request, history, time_ms)
-        probabilities = self.bundle.ranker.score(inputs)
-        scored = time.perf_counter()
-        ordered = order(scored_request.candidates, probabilities, request.top_k, request.reserve)
-        sorted_at = time.perf_counter()
-        explanation = None
-        if request.explain:
-            explanation = self._explain(scored_request.candidates, inputs, ordered.items)
-        explained = time.perf_counter()
-        answer = answer_of(request, history, ordered, self.bundle.fingerprint, time_ms, explanation)
-        return WorkDone(answer, began, scored - began, sorted_at - scored, explained - sorted_at)
+        prepared = [self._prepare(one) for one in works]
+        scores = self.bundle.ranker.score_all([one.inputs for one in prepared])
+        score_seconds = time.perf_counter() - began
+        for one, probabilities in zip(prepared, scores, strict=True):
+            request, begun = one.work.request, time.perf_counter()
+            ordered = order(one.candidates, probabilities, request.top_k, request.reserve)
+            sorted_at = time.perf_counter()
+            explanation = None
+            if request.explain:
+                explanation = self._explain(one.candidates, one.inputs, ordered.items)
+            explained = time.perf_counter()
+            answer = answer_of(
+                request,
+                one.history,
+                ordered,
+                self.bundle.fingerprint,
+                one.work.time_ms,
+                explanation,
+            )
+            yield WorkDone(answer, began, score_seconds, sorted_at - begun, explained - sorted_at)
+
+    def _prepare(self, work: Work) -> _Prepared:
+        request, state = work.request, work.state
+        known = self._reader.missing(state) if isinstance(state, str) else self._reader.read(state)
+        history = self._reader.complete(known, request.events)
+        scored = changed(request, candidates=unseen(request, history))
+        inputs = rank_inputs(scored, history, work.time_ms)
+        return _Prepared(work, history, scored.candidates, inputs)
 
     def _explain(
         self, candidates: list[Candidate], inputs: RankInputs, items: list[RankedItem]
@@ -131,6 +173,8 @@ class Scorer:
                 # Items that the model does not know are all the same to it, and scored once.
                 inputs = replace(inputs, candidate_items=np.resize(known, n_candidates))
                 order(request.candidates, self.bundle.ranker.score(inputs), None)
+                if n_candidates == 100:
+                    self.bundle.ranker.score_all([inputs, inputs])
 
 
 def warm_up_type(state: StateConfig) -> str:

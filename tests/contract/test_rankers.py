@@ -120,6 +120,25 @@ def test_a_score_does_not_depend_on_the_other_candidates(bundle: Bundle) -> None
     np.testing.assert_allclose(alone, together[::10], **CLOSE)
 
 
+def test_requests_that_are_scored_together_score_as_alone(bundle: Bundle) -> None:
+    """Of other lengths, moments, pages and triggers, with and without memory, events, candidates."""
+    full = inputs_of(bundle)
+    nobody = replace(
+        inputs_of(bundle, 0, 0), memory=None, trigger_item=0, trigger_category=0, page=None
+    )
+    requests = [
+        full,
+        only(nobody, np.arange(0, 40)),
+        replace(inputs_of(bundle, 7, 200), time_ms=TIME_MS + 40 * 3_600_000, page=5),
+        only(full, np.arange(0)),
+        only(replace(inputs_of(bundle, 140, 3), memory=None), np.array([3, 3, 8])),
+    ]
+    together = bundle.ranker.score_all(requests)
+    for found, inputs in zip(together, requests, strict=True):
+        np.testing.assert_allclose(found, bundle.ranker.score(inputs), **CLOSE)
+    assert [len(found) for found in together] == [150, 40, 150, 0, 3]
+
+
 def test_scores_are_the_same_every_time_and_inputs_untouched(bundle: Bundle) -> None:
     inputs = inputs_of(bundle)
     arrays = [value for value in vars(inputs).values() if isinstance(value, np.ndarray)]
