@@ -68,12 +68,14 @@ def vocabulary_of(tensors: Arrays) -> Vocabulary:
     """Take the vocabulary out of a bundle's tensors.
 
     Raises:
-        BundleError: It is not there.
+        BundleError: It is not there, or does not fit together.
     """
     try:
         return Vocabulary.from_tensors(tensors)
     except KeyError as error:
         raise BundleError(f"bundle lacks tensor {error.args[0]}") from error
+    except ValueError as error:
+        raise BundleError(f"vocabulary of the bundle: {error}") from error
 
 
 def _updater_of(

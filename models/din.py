@@ -114,6 +114,8 @@ class ActivationUnit(nn.Module):
         batch, n, _ = queries.shape
         t = keys.shape[1]
         in_training = torch.is_grad_enabled()
+        if in_training:
+            self._kept.forget()
         if is_compiled(keys) and (self._sigmoid or not in_training):
             facts = Facts.of_nothing(keys, queries) if pairs is None else Facts(*pairs)
             if in_training:

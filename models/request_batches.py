@@ -52,11 +52,11 @@ class RequestTensors:
         self._searches_candidates: bool = reader.searches_candidates or config.n_counts > 0
         #: Rows of the behaviors, of the candidates and of the triggers.
         self.ring_rows = embedding_rows(vocabulary, data.ring.items, data.ring.categories)
-        self.candidate_rows = embedding_rows(vocabulary, requests.items, requests.categories)
-        self.trigger_rows = embedding_rows(
-            vocabulary, requests.triggers, requests.trigger_categories
-        )
-        self._prices = vocabulary.price_rows(requests.items)
+        candidates = vocabulary.look_up(requests.items, requests.categories)
+        triggers = vocabulary.look_up(requests.triggers, requests.trigger_categories)
+        self.candidate_rows = Rows(candidates.items, candidates.categories)
+        self.trigger_rows = Rows(triggers.items, triggers.categories)
+        self._prices = candidates.prices
         self._users = vocabulary.user_rows(data.user_ids)
         self._hours, self._weekdays = hours_and_weekdays(requests.times_ms)
         self._pages = np.where(
@@ -67,10 +67,8 @@ class RequestTensors:
         if self._searches_trigger or self._searches_candidates:
             found = data.categorised
             self._categorised = embedding_rows(vocabulary, found.items, found.categories)
-            self._candidate_ids = vocabulary.categories_of(requests.items, requests.categories)
-            self._trigger_ids = vocabulary.categories_of(
-                requests.triggers, requests.trigger_categories
-            )
+            self._candidate_ids = candidates.category_ids
+            self._trigger_ids = triggers.category_ids
 
     def batch(
         self, chosen: Ints, hiding: Hiding | None = None, walks: bool = False

@@ -140,15 +140,21 @@ class PointInTime:
         return int(np.diff(self.requests.starts)[~self.has_history].sum())
 
 
-def _arrange(events: Events, users: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+def _arrange(events: Events, users: NDArray[np.uint64], offsets: Ints | None) -> tuple[Ints, Ints]:
     """Return the events in user order, arrival order within, and where each user begins.
 
     Users without samples are left out.
+
+    Args:
+        events: In the order of their times.
+        users: Those with samples, sorted.
+        offsets: Decide about the arrival where they are given.
     """
     place = np.searchsorted(users, events.users)
     place[place == len(users)] = 0
     wanted = users[place] == events.users
-    order = np.flatnonzero(wanted)[np.argsort(place[wanted], kind="stable")]
+    keys = (place[wanted],) if offsets is None else (offsets[wanted], place[wanted])
+    order = np.flatnonzero(wanted)[np.lexsort(keys)]
     counts = np.bincount(place[wanted], minlength=len(users))
     return order, np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
 
@@ -242,14 +248,17 @@ def point_in_time(
     """
     user_ids, users = np.unique(samples.users, return_inverse=True)
     users = users.astype(np.int64)
-    arranged, starts = _arrange(events, user_ids)
+    offsets = None
+    if not staleness_ms and samples.watermarks is not None:
+        offsets = events.offsets
+    arranged, starts = _arrange(events, user_ids, offsets)
     ids = None if events.event_ids is None else events.event_ids[arranged]
     verdicts = judge(starts, events.times_ms[arranged], ids, state)
     applied = arranged[verdicts == APPLIED]
     everything = _histories(events, arranged, starts).select(verdicts == APPLIED)
     by_offset = by_order = None
-    if not staleness_ms and events.offsets is not None and samples.watermarks is not None:
-        by_offset = (events.offsets[applied], samples.watermarks)
+    if offsets is not None and samples.watermarks is not None:
+        by_offset = (offsets[applied], samples.watermarks)
     elif not staleness_ms and events.orders is not None and samples.orders is not None:
         by_order = (events.orders[applied], samples.orders)
     ranked = by_offset or by_order

@@ -67,8 +67,8 @@ class Events:
         event_ids: What tells events apart; None where the table has no event ids.
         orders: Rank of arrival among equal times; None where the table has no such column.
         prices: Price of the item, NaN where it is not known; None without such a column.
-        offsets: Where each event stands in the log of its user, which is the order of arrival;
-            None where the table has no such column.
+        offsets: Where each event stands in the log of its user, which is the order of arrival for
+            samples with watermarks; None where the table has no such column.
     """
 
     users: NDArray[np.uint64]
@@ -119,7 +119,7 @@ class Samples:
 
 
 def read_events(path: Path, state: StateConfig) -> Events:
-    """Read an event table; its events arrive in the order of their offsets, else of their times.
+    """Read an event table; its events arrive in the order of their times.
 
     Rows may stand in any order, an export newest first included. Among events of equal time the
     column ``order`` decides, without it the order of the rows.
@@ -149,10 +149,7 @@ def read_events(path: Path, state: StateConfig) -> Events:
     types = names.replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
     times = table.times_ms("event_time_ms")
     ranks, offsets = _ranks(table, ORDER_COLUMN), _ranks(table, OFFSET_COLUMN)
-    if offsets is not None:
-        order = np.argsort(offsets, kind="stable")
-    else:
-        order = np.argsort(times, kind="stable") if ranks is None else np.lexsort((ranks, times))
+    order = np.argsort(times, kind="stable") if ranks is None else np.lexsort((ranks, times))
     prices = _prices(table)
     return Events(
         users=table.ids("user_id")[order],

@@ -129,7 +129,9 @@ class TimeAwareUnit(nn.Module):
         facts: Tensor | None = None,
     ) -> Tensor:
         """Return the output of the unit's network, ``[batch, t, n]``."""
-        if places is not None and is_compiled(keys) and not torch.is_grad_enabled():
+        if torch.is_grad_enabled():
+            self._kept.forget()
+        elif places is not None and is_compiled(keys):
             return self._scores_in_tiles(queries, keys, places, facts)
         placed = self._placed(queries, places)  # [batch, t or 1, n, D]
         wq, wk, wd, wp = torch.split(self.first.weight, self.dim, 1)  # each [hidden, D]

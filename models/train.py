@@ -194,9 +194,11 @@ def train(  # noqa: PLR0913 - one parameter an option
     A sample sees the events strictly before its time. Events are taken in the order of their times,
     those of equal time in the order of the table; with a column event_id a second event of an id
     counts as little as it does in a worker. Where both tables have a column order, it decides
-    among events and samples of equal time. Training stops when the validation split no longer
-    improves; then the test split, if there is one, is scored once and reported. Without a split
-    column the latest tenth by time is for testing and the tenth before it for validation.
+    among events and samples of equal time; where events have an offset and samples a watermark, as
+    `uic exposures` writes them, a sample sees the events below its watermark. Training stops when
+    the validation split no longer improves; then the test split, if there is one, is scored once
+    and reported. Without a split column the latest tenth by time is for testing and the tenth
+    before it for validation.
 
     Progress is also written to OUT/logs, for TensorBoard. The state of a training is kept in OUT
     after each epoch, and within a long one after parts of it (part_size): after an interruption

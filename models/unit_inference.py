@@ -46,6 +46,9 @@ class UnitLayers(NamedTuple):
 class KeptLayers:
     """The weights of one unit as inference takes them, made anew when they have changed.
 
+    What changes them is noticed by the counter of writes that torch keeps of a tensor; an optimiser
+    may go round it, so a step of training forgets them (``forget``).
+
     Args:
         first: The unit's first layer, which sees query, key, difference and product.
         second: Its second.
@@ -53,21 +56,25 @@ class KeptLayers:
     """
 
     def __init__(self, first: nn.Linear, second: nn.Linear, third: nn.Linear) -> None:
-        self._weights = (
-            first.weight, first.bias, second.weight, second.bias, third.weight, third.bias
-        )  # fmt: skip
+        self._modules = (first, second, third)
         self._kept: tuple[object, UnitLayers] | None = None
 
     def layers(self) -> UnitLayers:
         """Return the weights."""
-        kept, now = self._kept, tuple((w.data_ptr(), w._version) for w in self._weights)
+        weights = [part for one in self._modules for part in (one.weight, one.bias)]
+        kept, now = self._kept, tuple((one.data_ptr(), one._version) for one in weights)
         if kept is None or kept[0] != now:
-            kept = now, self._made()
+            kept = now, self._made(weights)
             self._kept = kept
         return kept[1]
 
-    def _made(self) -> UnitLayers:
-        first, bias, second, second_bias, third, third_bias = self._weights
+    def forget(self) -> None:
+        """Make the weights anew when they are next asked for."""
+        self._kept = None
+
+    @staticmethod
+    def _made(weights: list[Tensor]) -> UnitLayers:
+        first, bias, second, second_bias, third, third_bias = weights
         of_query, of_key, of_difference, of_product = torch.split(first, first.shape[1] // 4, 1)
         layers = (
             (of_query + of_difference).T, (of_key - of_difference).T, of_product.T, bias,

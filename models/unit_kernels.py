@@ -1,9 +1,9 @@
-"""Compiled parts of DIN's activation unit between its products of matrices; float32.
+"""Compiled parts of attention units between their products of matrices; float32.
 
 In torch each sum, product and sigmoid is a pass over memory of its own. Here a tile of requests
-small enough for the processor's cache is done with before the next. Rows are ordered request,
-behavior, candidate: ``r = s * t * n`` of them. tanh is the approximation of ``scan_kernels``, good
-to 5e-7.
+small enough for the processor's cache is done with before the next. In training (``enter`` and the
+way back) rows are ordered request, behavior, candidate: ``r = s * t * n`` of them. tanh is the
+approximation of ``scan_kernels``, good to 5e-7.
 """
 
 import numpy as np
@@ -111,7 +111,7 @@ def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32) -> No
     """Add to the first layer what does not come by its product, and take its sigmoid.
 
     Args:
-        per_query: What each query adds, ``[s, n, h]``; ``[0, 0, 0]`` for nothing.
+        per_query: What each query adds, ``[s, n, h]``.
         per_key: What each key adds, ``[s, t, h]``; ``[0, 0, 0]`` for nothing.
         facts: Of each pair, ``[s, t, n, f]``.
         rows: What each fact adds, ``[f, h]``.
@@ -125,8 +125,7 @@ def enter(per_query: F32, per_key: F32, facts: F32, rows: F32, layer: F32) -> No
                 if per_key.shape[0]:
                     _add(first, per_key[s, j])
                 _add_facts(first, facts[s, j, i], rows)
-                if per_query.shape[0]:
-                    _add(first, per_query[s, i])
+                _add(first, per_query[s, i])
                 _sigmoid(first)
                 r += 1
 
@@ -137,7 +136,7 @@ def back_from_scores(of_scores: F32, layer: F32, weight: F32, moved: F32, sums: 
 
     Args:
         of_scores: Gradient, ``[r]``.
-        layer: As ``leave`` left it, ``[r, g]``.
+        layer: The second, activated, ``[r, g]``.
         weight: Of the third layer, ``[g]``.
         moved: The gradient, ``[r, g]``.
         sums: To which the gradients of the third layer's weight and of the second layer's bias are

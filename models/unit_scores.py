@@ -70,7 +70,9 @@ class _Scores(torch.autograd.Function):
         nothing = keys.new_empty(0, 0, 0)
         for tile in _tiles(s, t * n):
             layer, following = first[tile], second[tile].flatten(0, 1)
-            torch.bmm(keys[tile], matrices_of(queries[tile], weights), out=layer.view(-1, t, n * h))
+            torch.bmm(
+                keys[tile], _matrices_of(queries[tile], weights), out=layer.view(-1, t, n * h)
+            )
             unit_kernels.enter(
                 per_query[tile].numpy(), (nothing if bias is None else bias[tile]).numpy(),
                 facts[tile].numpy(), rows.numpy(), layer.flatten(0, 1).numpy(),
@@ -93,7 +95,7 @@ class _Scores(torch.autograd.Function):
         return *way.of_inputs(), *way.of_weights(of_scores)
 
 
-def matrices_of(queries: Tensor, weights: UnitWeights) -> Tensor:
+def _matrices_of(queries: Tensor, weights: UnitWeights) -> Tensor:
     """Return what keys are multiplied with, of each query, ``[s, D, n * h]``."""
     of_products = weights.of_products.unsqueeze(1)  # [D, 1, h]
     made = queries.transpose(1, 2).unsqueeze(-1) * of_products
@@ -135,7 +137,7 @@ class _WayBack:
         if self._of_bias is not None:
             torch.sum(by_query, 2, out=self._of_bias[tile])
         entered = by_query.flatten(2)
-        torch.bmm(entered, matrices_of(queries, weights).transpose(1, 2), out=self._of_keys[tile])
+        torch.bmm(entered, _matrices_of(queries, weights).transpose(1, 2), out=self._of_keys[tile])
         of_matrices = torch.bmm(keys.transpose(1, 2), entered)
         of_matrices = of_matrices.view(*of_matrices.shape[:2], *by_query.shape[2:])
         unit_kernels.back_from_matrices(

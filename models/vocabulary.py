@@ -176,8 +176,12 @@ class Vocabulary:
 
         Raises:
             KeyError: A part is not there.
+            ValueError: Parts are of other lengths than they have to be.
         """
         parts = {name: tensors[_PREFIX + name] for name in _ARRAYS}
+        for name in ("item_categories", "item_prices"):
+            if len(parts[name]) not in (len(parts["items"]), 0 if name == "item_prices" else -1):
+                raise ValueError(f"{len(parts['items'])} items, {len(parts[name])} {name}")
         buckets = int(tensors[_PREFIX + "n_buckets"][0])
         # Bundles of before have none.
         unit = float(tensors.get(_PREFIX + "price_unit", _NO_UNIT)[0])
@@ -204,7 +208,12 @@ class Vocabulary:
         Args:
             items: Of any shape.
             categories: Of the same shape, 0 where none is given.
+
+        Raises:
+            ValueError: They have another shape.
         """
+        if items.shape != categories.shape:
+            raise ValueError(f"items of shape {items.shape}, categories of {categories.shape}")
         known = _Known(
             self.items, self.item_categories, self.item_prices, self.categories, self.n_buckets
         )

@@ -80,7 +80,10 @@ class ExposureLog:
         """
         settings, topic = self._settings, self._settings.exposures_topic
         self._producer = AIOKafkaProducer(
-            **settings.kafka_options(), acks="all", linger_ms=LINGER_MS
+            **settings.kafka_options(),
+            acks="all",
+            linger_ms=LINGER_MS,
+            enable_idempotence=True,
         )
         try:
             await self._producer.start()

@@ -2,8 +2,8 @@
 
 A sample sees what its scores have seen: the events of its user below the watermark that the state
 had. So the tables carry the events' offsets, and no clock decides. A shown item was chosen when its
-user did one of the positive event types with it soon enough after it was last shown, by an event
-that the scores had not seen.
+user did one of the positive event types with it soon enough after it was shown (by the clocks of
+sender and ranking worker), by an event that the scores had not seen; shown several times, the last.
 
 What a user has erased is in neither table, nor what was shown to the user before.
 """
@@ -32,12 +32,12 @@ _SHOWN = {
 }  # fmt: skip
 _DECODER = msgspec.json.Decoder(Exposure)
 
-UNREADABLE = "are no exposures"
-NOT_BY_STATE = "were not ranked by the user's state"
-DEGRADED = "were ranked by a part of the state (degraded)"
-OPEN = "were shown too lately to know what comes of them"
-ERASED = "were shown to users who have erased what they did"
-OF_ANOTHER_LOG = "were ranked by a log that is longer than this one"
+UNREADABLE = "records of the topic that are no exposures"
+NOT_BY_STATE = "exposures that were not ranked by the user's state"
+DEGRADED = "exposures that were ranked by a part of the state only (degraded)"
+OPEN = "exposures of which nobody knows yet what comes of them (--within)"
+ERASED = "exposures to users who have erased since what they had done"
+OF_ANOTHER_LOG = "exposures ranked by events that this events topic does not hold"
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,14 @@ class EventRows:
     Attributes:
         decoder: Says what a good event is.
         ends: Offset up to which each partition was read.
+        starts: Offset from which each partition was read.
         n_refused: Records that are no events.
         erased: Users who erased what they had done, and the offset of the last time.
     """
 
     decoder: EventDecoder
     ends: dict[int, int] = field(default_factory=dict)
+    starts: dict[int, int] = field(default_factory=dict)
     n_refused: int = 0
     erased: dict[str, int] = field(default_factory=dict)
     _frames: list[pl.DataFrame] = field(default_factory=list)
@@ -78,7 +80,7 @@ class EventRows:
         rows = []
         for record in records:
             try:
-                sender, event = self.decoder.read(partition, record)
+                sender, event = self.decoder.decode_record(partition, record)
             except BadEventError:
                 self.n_refused += 1
                 continue
@@ -98,19 +100,27 @@ class EventRows:
         events = pl.concat([pl.DataFrame(schema=_EVENTS), *self._frames])
         return self.after_erasure(events, "offset")
 
-    def read_up_to(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
-        """Leave out rows whose offset is beyond what was read of their user's partition.
+    def within_the_log(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
+        """Leave out rows whose watermark is outside of what was read of their user's partition.
 
         Args:
             rows: With a column ``user_id``.
-            column: Offset of each.
+            column: Watermark of each.
         """
         users = rows["user_id"].unique().to_list()
-        ends = [self.ends[partition_of(user.encode(), len(self.ends))] for user in users]
-        schema = {"user_id": pl.String, "end": pl.Int64}
-        known = pl.DataFrame({"user_id": users, "end": ends}, schema=schema)
+        partitions = [partition_of(user.encode(), len(self.ends)) for user in users]
+        known = pl.DataFrame(
+            {
+                "user_id": users,
+                "start": [self.starts[one] for one in partitions],
+                "end": [self.ends[one] for one in partitions],
+            },
+            schema={"user_id": pl.String, "start": pl.Int64, "end": pl.Int64},
+        )
         within = rows.join(known, on="user_id", how="left", maintain_order="left")
-        return within.filter(pl.col(column) <= pl.col("end")).drop("end")
+        # Of a log whose first events are gone, nothing that a score at its start has seen is left.
+        begun = (pl.col("start") == 0) | (pl.col(column) > pl.col("start"))
+        return within.filter(begun & (pl.col(column) <= pl.col("end"))).drop("start", "end")
 
     def after_erasure(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
         """Leave out rows of users that are from before they erased what they had done.
@@ -148,7 +158,7 @@ class ShownRows:
             self.n_exposures += 1
             try:
                 shown = _DECODER.decode(record.value or b"")
-            except (msgspec.DecodeError, UnicodeError):
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
                 self.left_out[UNREADABLE] += 1
                 continue
             if shown.degraded is not None:
@@ -170,23 +180,19 @@ class ShownRows:
         shown = self._kept(shown, events.after_erasure(shown, "watermark"), ERASED)
         closed = pl.col("time_ms") <= outcome.until_ms - outcome.within_ms
         shown = self._kept(shown, shown.filter(closed), OPEN)
-        shown = self._kept(shown, events.read_up_to(shown, "watermark"), OF_ANOTHER_LOG)
+        shown = self._kept(shown, events.within_the_log(shown, "watermark"), OF_ANOTHER_LOG)
         shown = shown.sort("time_ms", maintain_order=True).with_row_index("row")
-        done = (
-            events.frame()
-            .filter(pl.col("event_type").is_in(outcome.positives))
-            .select("user_id", "item_id", "event_time_ms", "offset")
-            .sort("event_time_ms")
+        # Delivered again, an event is none: the scores may have seen the first of the two.
+        done = events.frame().unique(["user_id", "event_id"], keep="first", maintain_order=True)
+        done = done.filter(pl.col("event_type").is_in(outcome.positives))
+        age = pl.col("event_time_ms") - pl.col("time_ms")
+        chosen = (
+            done.select("user_id", "item_id", "event_time_ms", "offset")
+            .join(shown, on=["user_id", "item_id"])
+            .filter(pl.col("offset") >= pl.col("watermark"), age.is_between(0, outcome.within_ms))
+            .group_by("user_id", "offset")
+            .agg(pl.col("row").max())
         )
-        chosen = done.join_asof(
-            shown.select("row", "user_id", "item_id", "time_ms", "watermark"),
-            left_on="event_time_ms",
-            right_on="time_ms",
-            by=["user_id", "item_id"],
-            strategy="backward",
-            tolerance=outcome.within_ms,
-            check_sortedness=False,
-        ).filter(pl.col("offset") >= pl.col("watermark"))
         label = pl.col("row").is_in(chosen["row"].implode()).cast(pl.Int8).alias("label")
         return shown.with_columns(label).drop("row", "exposure")
 

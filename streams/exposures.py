@@ -40,12 +40,12 @@ Example:
 )  # fmt: skip
 @click.option(
     "--within", default="1h", show_default=True, metavar="AGE",
-    help="How soon after it was shown; what was shown later than this before now is left out, "
-    "nobody knows yet what comes of it.",
+    help="How soon after it was shown. Items shown less than this long ago are left out: what "
+    "comes of them is not known yet.",
 )  # fmt: skip
 @click.option("--topic", help="Topic of what was shown.  [UIC_EXPOSURES_TOPIC]")
 @click.option("--state-config", type=click.Path(path_type=Path),
-              help="Rules of the states.  [UIC_STATE_CONFIG]")  # fmt: skip
+              help="Rules of the states; without, UIC_BUNDLE's.  [UIC_STATE_CONFIG]")  # fmt: skip
 def exposures(
     out: Path, positives: str, within: str, topic: str | None, state_config: Path | None
 ) -> None:
@@ -58,6 +58,8 @@ def exposures(
     included.
 
     Only answers from a whole state become samples; how many others there are is said, and why.
+    Both topics must be those that the ranking workers and their interest workers used: offsets of
+    another events topic say nothing.
     """
     settings = load_settings(exposures_topic=topic, state_config=state_config)
     if not settings.exposures_topic:
@@ -78,26 +80,31 @@ def exposures(
     click.echo(f"{shown.n_exposures:,} exposures and {len(table):,} events read")
     for reason, n in shown.left_out.items():
         if n:
-            click.echo(f"left out: {n:,} exposures that {reason}")
+            click.echo(f"left out: {n:,} {reason}")
     if events.n_refused:
         click.echo(f"left out: {events.n_refused:,} records that are no events (dead letters)")
     for partition in begins_late:
         click.echo(
             f"partition {partition} of {settings.events_topic} no longer holds its first events: "
-            "samples of its users lack a part of what the scores have seen"
+            "samples of its users lack older events that the scores have seen, and erasures from "
+            "then are not known"
         )
     if samples.is_empty():
         raise ConfigurationError(
             "no exposure is left to train on",
-            hint="--within says how long ago an item must have been shown; check by it and by the "
-            "lines above",
+            hint="the lines above say why; items must have been shown longer ago than --within",
         )
     paths = out / "events.parquet", out / "samples.parquet"
     for frame, path in zip((table, samples), paths, strict=True):
         frame.write_parquet(path)
     share = samples["label"].sum() / len(samples)
     click.echo(f"{len(samples):,} shown items, {share:.2%} of them chosen")
-    click.echo(f"next: uic train --events {paths[0]} --samples {paths[1]} --out bundle")
+    rules_named = f" --state-config {state_config}" if state_config else ""
+    click.echo(
+        f"next: uic train --events {paths[0]} --samples {paths[1]}{rules_named} --out bundle"
+    )
+    if settings.bundle is not None and settings.state_config is None:
+        click.echo(f"  with --state-config, if {settings.bundle} was trained with one")
 
 
 def _positives(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -128,6 +135,17 @@ def _bars() -> Iterator[OnRead]:
         )
 
 
+async def _partitions_shown(topic: TopicReading) -> list[int]:
+    try:
+        return await topic.partitions()
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            error.message,
+            hint="is UIC_EXPOSURES_TOPIC that of the ranking workers? "
+            "`uic topics create --ranking` makes it",
+        ) from error
+
+
 async def read(
     settings: Settings, event_types: tuple[str, ...], on_read: OnRead
 ) -> tuple[ShownRows, EventRows, list[int]]:
@@ -146,7 +164,7 @@ async def read(
     """
     shown = ShownRows()
     async with TopicReading(settings, settings.exposures_topic) as topic:
-        for partition in await topic.partitions():
+        for partition in await _partitions_shown(topic):
             start, end = await topic.bounds(partition)
             async for records in topic.records(partition, start, end):
                 shown.add(records)
@@ -158,7 +176,7 @@ async def read(
         events = EventRows(decoder)
         for partition in partitions:
             start, end = await topic.bounds(partition)
-            events.ends[partition] = end
+            events.starts[partition], events.ends[partition] = start, end
             begins_late += [partition] * (start > 0)
             async for records in topic.records(partition, start, end):
                 events.add(partition, records)

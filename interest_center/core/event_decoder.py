@@ -128,7 +128,9 @@ class EventDecoder:
     def _plain_rules(self, partition: int) -> PlainRules:
         return self._plain._replace(partition=partition)
 
-    def read(self, partition: int, record: ConsumedRecord) -> tuple[Sender, BehaviorEvent | None]:
+    def decode_record(
+        self, partition: int, record: ConsumedRecord
+    ) -> tuple[Sender, BehaviorEvent | None]:
         """Return who did what by one record of a partition; None is an erasure.
 
         Raises:
@@ -170,7 +172,7 @@ class EventDecoder:
         self, partition: int, record: ConsumedRecord, texts: dict[int, str]
     ) -> tuple[int, ...]:
         """Return the columns of one record, in the order of ``EVENT_DTYPE``."""
-        sender, event = self.read(partition, record)
+        sender, event = self.decode_record(partition, record)
         at = (record.offset, record.timestamp)
         if event is None:
             return (*at, 0, sender.user, 0, 0, 0, 0, OP_ERASE)

@@ -4,7 +4,13 @@ The key of a record is the user id, its value a JSON ``Exposure``. Where they ar
 fields have the names of the sample table of ``uic train``.
 """
 
+from typing import Annotated
+
 import msgspec
+
+from interest_center.core.events import Page, TimeMs
+
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class ExposedItem(msgspec.Struct, frozen=True):
@@ -33,13 +39,13 @@ class Exposure(msgspec.Struct, frozen=True):
     """
 
     user_id: str
-    time_ms: int
-    page: int | None
+    time_ms: TimeMs
+    page: Page | None
     trigger_item_id: str | None
     trigger_category_id: str | None
     items: list[ExposedItem]
     model: str
     as_of: int | None
-    watermark: int | None
+    watermark: Offset | None
     history: str
     degraded: str | None

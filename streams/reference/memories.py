@@ -119,8 +119,8 @@ class MemoryReference(ABC):
 
     def noise_of(
         self, events: Sequence[tuple[int, int]], near: F64, start: F64 | None = None
-    ) -> float:
-        """Return how much a value of the row changes when each step is as inexact as an engine's.
+    ) -> F64:
+        """Return how much each value changes when each step is as inexact as an engine's.
 
         Most rows forget it. A few do not: what is written hangs on the angles between short
         vectors, and an error of the seventh digit grows with the events.
@@ -137,7 +137,8 @@ class MemoryReference(ABC):
 
         right = self.row_of(events, near, start)
         rows = [self.row_of(events, near, start, inexact) for _ in range(NOISE_WALKS)]
-        return max(float(np.abs(row - right).max()) for row in rows)
+        changes: F64 = np.abs(np.stack(rows) - right).max(0)
+        return changes
 
 
 class MimnReference(MemoryReference):

@@ -121,7 +121,7 @@ def test_a_score_does_not_depend_on_the_other_candidates(bundle: Bundle) -> None
 
 
 def test_requests_that_are_scored_together_score_as_alone(bundle: Bundle) -> None:
-    """Of other lengths, moments, pages and triggers, with and without memory, events, candidates."""
+    """Of other lengths, moments, pages, triggers; without memory, events or candidates."""
     full = inputs_of(bundle)
     nobody = replace(
         inputs_of(bundle, 0, 0), memory=None, trigger_item=0, trigger_category=0, page=None

@@ -23,9 +23,16 @@ TRAINING = [
     Mutation(
         "leak: a sample sees the events of its own time",
         "models/samples.py",
-        'np.searchsorted(newest, moments, side="left")',
-        'np.searchsorted(newest, moments, side="right")',
+        'np.searchsorted(newest, seen, side="left")',
+        'np.searchsorted(newest, seen, side="right")',
         _UNIT + "test_samples.py::test_only_strictly_earlier_events_are_seen",
+    ),
+    Mutation(
+        "leak: time decides where offset and watermark should",
+        "models/samples.py",
+        "moments = by_offset or (",
+        "moments = by_order or (",
+        _UNIT + "test_samples.py::test_a_watermark_decides_whatever_the_times",
     ),
     Mutation(
         "leak: a training walk reads one event too many",

@@ -100,13 +100,22 @@ def test_late_events_are_left_out_as_the_worker_does() -> None:
 
 def test_a_watermark_decides_whatever_the_times() -> None:
     """Item 11 came late and item 12 has the sample's own time; the state had seen both."""
-    rows = [(1, 10, 1, 100), (1, 12, 1, 400), (1, 11, 1, 300), (1, 13, 1, 50), (2, 14, 1, 9)]
-    events = replace(make_events(rows), offsets=np.array([3, 5, 8, 9, 2]))
+    rows = [(2, 14, 1, 9), (1, 13, 1, 50), (1, 10, 1, 100), (1, 11, 1, 300), (1, 12, 1, 400)]
+    events = replace(make_events(rows), offsets=np.array([2, 9, 3, 8, 5]))
     samples = make_samples([(1, 5, 400), (1, 6, 400), (1, 7, 1), (2, 8, 1), (2, 9, 500)])
     samples = replace(samples, watermarks=np.array([9, 8, 0, 3, 2]))
     data = point_in_time(events, samples, STATE)
     found = {int(data.requests.items[k]): seen(data, k)[0] for k in range(5)}
     assert found == {5: [10, 12, 11], 6: [10, 12], 7: [], 8: [14], 9: []}
+
+
+def test_offsets_alone_decide_nothing() -> None:
+    events = make_events([(1, 10, 1, 100), (1, 11, 1, 300)])
+    samples = make_samples([(1, 5, 400), (1, 6, 200)])
+    by_time = point_in_time(events, samples, STATE)
+    with_offsets = point_in_time(replace(events, offsets=np.array([7, 3])), samples, STATE)
+    for k in range(2):
+        assert seen(with_offsets, k) == seen(by_time, k)
 
 
 def test_states_of_some_age_go_by_time_also_with_watermarks() -> None:

@@ -106,6 +106,24 @@ def test_events_arrive_in_the_order_of_their_times_and_then_of_the_table(
         np.testing.assert_array_equal(getattr(forward, name), getattr(backward, name))
 
 
+def test_offsets_and_watermarks_go_with_their_rows(tmp_path: Path) -> None:
+    events = EVENTS.with_columns(pl.Series("offset", [7, 9, 8]))
+    found = read_events(write(events, tmp_path / "e.csv"), StateConfig())
+    assert found.offsets is not None
+    by_time = np.argsort(EVENTS["event_time_ms"].to_numpy(), kind="stable")
+    assert found.offsets.tolist() == events["offset"].to_numpy()[by_time].tolist()
+    samples = read_samples(
+        write(SAMPLES.with_columns(pl.Series("watermark", [3, 0])), tmp_path / "s.csv")
+    )
+    assert samples.watermarks is not None
+    assert samples.watermarks.tolist() == [3, 0]
+    for name, table in (("offset", EVENTS), ("watermark", SAMPLES)):
+        values = [-1, *range(len(table) - 1)]
+        wrong = write(table.with_columns(pl.Series(name, values)), tmp_path / "w.csv")
+        with pytest.raises(ConfigurationError, match=f"column {name} .*holds -1"):
+            read_events(wrong, StateConfig()) if name == "offset" else read_samples(wrong)
+
+
 def test_event_ids_tell_events_apart(tmp_path: Path) -> None:
     table = EVENTS.with_columns(pl.Series("event_id", ["b", "a", "b"]))
     ids = read_events(write(table, tmp_path / "e.csv"), StateConfig()).event_ids

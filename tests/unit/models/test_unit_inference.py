@@ -1,5 +1,7 @@
 """The tiles of the attention units against the units' own code in torch."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -85,3 +87,31 @@ def test_transposed_and_padded_inputs_are_taken() -> None:
     with torch.no_grad():
         found = unit.scores(queries, keys)
     torch.testing.assert_close(found, in_torch(unit, queries, keys), atol=2e-6, rtol=2e-6)
+
+
+def test_weights_that_have_changed_are_noticed() -> None:
+    """By a step of training, by a state loaded, in a copy."""
+    unit = ActivationUnit(DIM, HIDDEN)
+    queries, keys = drawn(1, 4, DIM), drawn(1, 5, DIM)
+
+    def assert_right(one: ActivationUnit) -> None:
+        with torch.no_grad():
+            found = one.scores(queries, keys)
+        wanted = in_torch(copy.deepcopy(one), queries, keys)
+        torch.testing.assert_close(found, wanted, atol=2e-6, rtol=2e-6)
+
+    assert_right(unit)
+    optimiser = torch.optim.AdamW(unit.parameters(), lr=0.1, fused=True)
+    for _ in range(3):
+        optimiser.zero_grad()
+        unit.scores(queries, keys).sum().backward()
+        optimiser.step()
+        assert_right(unit)
+    other = ActivationUnit(DIM, HIDDEN)
+    unit.load_state_dict(other.state_dict())
+    assert_right(unit)
+    copied = copy.deepcopy(unit)
+    with torch.no_grad():
+        copied.second.weight.mul_(2)
+    assert_right(copied)
+    assert_right(unit)

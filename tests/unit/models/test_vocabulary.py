@@ -103,3 +103,21 @@ def test_tensors_give_the_vocabulary_back() -> None:
 def test_prices_are_quarters_of_doublings_and_0_without_one() -> None:
     prices = np.array([1.0, 2.0, 2.0**0.25, 0.5, 0.0, -1.0, np.nan, np.inf, 1e30, 1e-30])
     assert price_buckets(prices).tolist() == [32, 36, 33, 28, 0, 0, 0, 0, 63, 1]
+
+
+def test_all_that_is_known_comes_by_one_look() -> None:
+    """Of ids of any shape, of strided and of locked arrays, of none."""
+    known = Vocabulary.from_pairs(
+        np.array([5, 2**63 + 7], np.uint64), np.array([3, 2**63 + 9], np.uint64)
+    )
+    items = np.array([[5, 0, 2**63 + 7, 0, 1, 0]], np.uint64)[:, ::2]
+    items.setflags(write=False)
+    found = known.look_up(items, np.array([[0, 0, 2**63 + 11]], np.uint64))
+    assert found.items.tolist() == [[1, 2, 0]]
+    assert found.categories.tolist() == [[1, 2, 0]]
+    assert found.category_ids.tolist() == [[3, 2**63 + 9, 2**63 + 11]]
+    assert found.prices.tolist() == [[0, 0, 0]]
+    nothing = np.zeros(0, np.uint64)
+    assert known.look_up(nothing, nothing).items.shape == (0,)
+    with pytest.raises(ValueError, match="categories of"):
+        known.look_up(items, nothing)

@@ -54,6 +54,7 @@ def events_of(*records: Record, n_partitions: int = 1) -> EventRows:
     for partition in range(n_partitions):
         own = [one for one in records if partition_of(one.key or b"", n_partitions) == partition]
         rows.add(partition, own)
+        rows.starts[partition] = 0
         rows.ends[partition] = max((one.offset + 1 for one in own), default=0)
     return rows
 
@@ -101,6 +102,27 @@ def test_what_the_scores_have_seen_is_no_choice() -> None:
     assert chosen(shown_by(exposure("u", "ab", 1)), events) == ["ub1"]
 
 
+def test_what_was_seen_and_is_delivered_again_is_no_choice() -> None:
+    first = event(0, "u", "a", at=NOW + 3)
+    events = events_of(first, first._replace(offset=1))
+    assert chosen(shown_by(exposure("u", "a", 1)), events) == []
+    assert chosen(shown_by(exposure("u", "a", 0)), events) == ["ua0"]
+
+
+def test_a_choice_of_a_sender_with_a_fast_clock_is_of_what_it_can_have_been_of() -> None:
+    """It says that it was after the second showing, whose scores have seen it."""
+    shown = shown_by(exposure("u", "a", 0), exposure("u", "a", 1, NOW + 2))
+    assert chosen(shown, events_of(event(0, "u", "a", at=NOW + 3))) == ["ua0"]
+
+
+def test_of_a_log_without_its_beginning_only_later_scores_are_samples() -> None:
+    events = events_of(event(5, "u", "a"), event(6, "u", "b"))
+    events.starts[0] = 5
+    shown = shown_by(*(exposure("u", "a", watermark) for watermark in (0, 5, 6, 7)))
+    assert shown.samples(events, OUTCOME)["watermark"].to_list() == [6, 7]
+    assert shown.left_out[OF_ANOTHER_LOG] == 2
+
+
 def test_a_sample_says_what_was_shown_and_an_event_where_it_stands() -> None:
     events = events_of(event(7, "u", "a", at=NOW + 1))
     shown = shown_by(exposure("u", "ab", 7, trigger_item_id="t"))
@@ -120,6 +142,8 @@ def test_exposures_that_are_no_samples_are_counted_by_reason() -> None:
     shown = shown_by(
         Record(0, NOW, b"u", b"{}", ()),
         Record(0, NOW, b"u", None, ()),
+        Record(0, NOW, b"u", b'{"items":' + b"[" * 100_000, ()),
+        exposure("u", "ab", 1, at=2**64),
         exposure("u", "ab", 1, degraded="memory_mismatch"),
         exposure("u", "ab", None, history="none"),
         exposure("u", "ab", 1, history="request"),
@@ -134,9 +158,9 @@ def test_exposures_that_are_no_samples_are_counted_by_reason() -> None:
         ("v", 3),
         ("u", 1),
     ]
-    assert shown.n_exposures == 10
+    assert shown.n_exposures == 12
     assert dict(shown.left_out) == {
-        UNREADABLE: 2, DEGRADED: 1, NOT_BY_STATE: 2, OPEN: 1, OF_ANOTHER_LOG: 1, ERASED: 1,
+        UNREADABLE: 4, DEGRADED: 1, NOT_BY_STATE: 2, OPEN: 1, OF_ANOTHER_LOG: 1, ERASED: 1,
     }  # fmt: skip
     assert events.frame()["offset"].to_list() == [0, 3]
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from packed import packed
 
 from interest_center.center import PartitionCenter
@@ -110,6 +112,56 @@ def test_right_states_are_equal(both: Both) -> None:
     kept = both.wanted.subsequences.values()
     assert found.behaviors == 5 + sum(len(one.behaviors) for one in kept) > 8
     assert 0 < found.worst_memory < 1e-5
+
+
+@dataclass
+class OffReference:
+    """A reference whose rows are off in one value, and which knows of some noise."""
+
+    right: MemoryReference
+    at: int
+    off: float
+    noise_at: int
+    noise: float
+
+    def row_of(self, *asked: Any) -> NDArray[np.float64]:
+        row = self.right.row_of(*asked)
+        row[self.at] += self.off
+        return row
+
+    def noise_of(self, *asked: Any) -> NDArray[np.float64]:
+        noise = np.zeros_like(self.right.row_of(*asked))
+        noise[self.noise_at] = self.noise
+        return noise
+
+
+@pytest.mark.parametrize(
+    ("at", "off", "noise_at", "noise", "is_equal"),
+    [
+        (0, 5e-4, 0, 2e-4, True),
+        (0, 5e-4, 0, 1e-4, False),
+        (0, 5e-4, 1, 1.0, False),
+        (0, 2e-2, 0, 1.0, False),
+        (-1, 1.0, 0, 1.0, False),
+    ],
+    ids=["by noise", "more than noise", "noise elsewhere", "beyond any noise", "number of events"],
+)
+def test_a_memory_may_differ_where_and_as_much_as_noise_makes_it(
+    both: Both, at: int, off: float, noise_at: int, noise: float, is_equal: bool
+) -> None:
+    found = Comparison()
+    memory = OffReference(both.memory, at, off, noise_at, noise)
+    StateComparer(RULES, memory).compare(both.told, both.wanted, found)  # type: ignore[arg-type]
+    assert (found.differences == []) == is_equal
+
+
+def test_the_noise_of_a_memory_is_small_and_of_its_values_alone(both: Both) -> None:
+    events = [(item, category) for item, category, _ in both.wanted.memory_events]
+    row = both.memory.row_of(events, np.zeros(0))
+    noise = both.memory.noise_of(events, row)
+    assert noise.shape == row.shape
+    assert noise[-1] == 0
+    assert 0 < noise.max() < 1e-4
 
 
 def longest(state: State) -> list[Behavior]:
