@@ -117,34 +117,32 @@ class _Layers:
         self._first = weights.second.new_empty(n_rows * h)
         self._second = weights.second.new_empty(n_rows * g)
 
-    def scores(self, left: Tensor, matrices: Tensor, alone: Tensor | None, facts: Facts) -> Tensor:
-        """Take a tile through the unit.
+    def first(self, *shape: int) -> Tensor:
+        """Return the first layer in a shape, to be filled by a product."""
+        return self._first[: torch.Size(shape).numel()].view(shape)
+
+    def scores(self, pairs: Tensor, rows: Tensor) -> Tensor:
+        """Take the filled first layer through the unit.
 
         Args:
-            left: What is multiplied, a one behind it, ``[s * b, a, D + 1]``.
-            matrices: Of the other side, ``[s, b, D + 1, h]``.
-            alone: What the multiplied side adds to the first layer, ``[s, a, h]``.
-            facts: Of the tile, ``[s, b, a, f]``.
+            pairs: Facts of each row of the layer, ``[..., f]``.
+            rows: What each fact adds, ``[f, h]``.
 
         Returns:
-            ``[s, b, a]``.
+            ``[...]``.
         """
         weights = self._weights
         h, g = weights.second.shape
-        s, b, a, _ = facts.pairs.shape
-        layer = self._first[: s * b * a * h].view(s, b, a, h)
-        following = self._second[: s * b * a * g].view(s * b * a, g)
-        torch.bmm(left, matrices.flatten(0, 1), out=layer.flatten(0, 1))
-        if alone is not None:
-            layer += alone.unsqueeze(1)
-        layer = layer.flatten(0, 2)
-        if len(facts.rows):
-            pairs, rows = facts.pairs.flatten(0, 2).contiguous(), facts.rows.contiguous()
-            unit_kernels.add_facts(pairs.numpy(), rows.numpy(), layer.numpy())
+        n_rows = pairs.shape[:-1].numel()
+        layer, following = self.first(n_rows, h), self._second[: n_rows * g].view(n_rows, g)
+        if len(rows):
+            facts = pairs.flatten(0, -2).contiguous()
+            unit_kernels.add_facts(facts.numpy(), rows.contiguous().numpy(), layer.numpy())
         unit_kernels.activate(layer.numpy(), self._smooth)
         torch.addmm(weights.second_bias, layer, weights.second, out=following)
         unit_kernels.activate(following.numpy(), self._smooth)
-        return torch.mv(following, weights.third).add_(weights.third_bias).view(s, b, a)
+        scores = torch.mv(following, weights.third).add_(weights.third_bias)
+        return scores.view(pairs.shape[:-1])
 
 
 def scores_in_tiles(
@@ -169,11 +167,11 @@ def scores_in_tiles(
         alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
         alone = alone if bias is None else alone + bias
         right = _Right(keys, alone, unit.of_queries, unit.of_products)
-        return _scores(queries, right, None, facts, unit, smooth)
+        turned = Facts(facts.pairs.transpose(1, 2), facts.rows)
+        return _scores(queries, right, None, turned, unit, smooth).transpose(1, 2)
     alone = nn.functional.linear(queries, unit.of_queries.T, unit.bias)
     right = _Right(queries, alone, unit.of_keys, unit.of_products)
-    turned = Facts(facts.pairs.transpose(1, 2), facts.rows)
-    return _scores(keys, right, bias, turned, unit, smooth).transpose(1, 2)
+    return _scores(keys, right, bias, facts, unit, smooth)
 
 
 class _Right(NamedTuple):
@@ -185,11 +183,11 @@ class _Right(NamedTuple):
     of_products: Tensor  # [D, h]
 
     def matrices(self, tile: _Tile) -> Tensor:
-        """Return the matrices of a tile, ``[s, b, D + 1, h]``."""
+        """Return the matrices of a tile side by side, ``[s, D + 1, b, h]``."""
         values = self.values[tile.requests, tile.right].contiguous()
         alone = self.alone[tile.requests, tile.right].contiguous()
         dim, h = self.of_left.shape
-        made = values.new_empty(*values.shape[:2], dim + 1, h)
+        made = values.new_empty(values.shape[0], dim + 1, values.shape[1], h)
         arrays = (values, self.of_products, self.of_left, alone, made)
         unit_kernels.make_matrices(*(one.numpy() for one in arrays))
         return made
@@ -203,22 +201,30 @@ def _scores(
     unit: UnitLayers,
     smooth: bool,
 ) -> Tensor:
-    """Return the scores with a matrix for each of the right side, ``[s, b, a]``."""
-    (s, a, dim), b = left.shape, right.values.shape[1]
+    """Return the scores with a matrix for each of the right side, ``[s, a, b]``.
+
+    Args:
+        left: What is multiplied, ``[s, a, D]``.
+        right: What has the matrices.
+        alone: What each of the left side adds to the first layer, ``[s, a, h]``.
+        facts: Of the pairs, ``[s, a, b, f]``.
+        unit: Its weights.
+        smooth: Sigmoids, else relus.
+    """
+    (s, a, _), b = left.shape, right.values.shape[1]
     tiles = _tiles(s, b, a)
     layers = _Layers(unit, smooth, max((tile.n_rows for tile in tiles), default=0))
     with_one = torch.cat((left, left.new_ones(s, a, 1)), 2)
-    scores = left.new_empty(s, b, a)
+    scores = left.new_empty(s, a, b)
     for tile in tiles:
-        matrices = right.matrices(tile)
-        own = with_one[tile.requests].unsqueeze(1)
-        own = own.expand(-1, matrices.shape[1], -1, -1).reshape(-1, a, dim + 1)
-        scores[tile.requests, tile.right] = layers.scores(
-            own,
-            matrices,
-            None if alone is None else alone[tile.requests],
-            Facts(facts.pairs[tile.requests, tile.right], facts.rows),
-        )
+        matrices, own = right.matrices(tile).flatten(2), with_one[tile.requests]
+        layer = layers.first(len(own), a, matrices.shape[2])
+        torch.bmm(own, matrices, out=layer)
+        if alone is not None:
+            added = alone[tile.requests].unsqueeze(2)
+            layer.view(*layer.shape[:2], -1, added.shape[-1]).add_(added)
+        pairs = facts.pairs[tile.requests, :, tile.right]
+        scores[tile.requests, :, tile.right] = layers.scores(pairs, facts.rows)
     return scores
 
 
@@ -247,16 +253,19 @@ def placed_scores_in_tiles(
     placed = keys.new_empty(n_rows * (dim + 1))
     scores = keys.new_empty(s, t, n)
     for tile in tiles:
-        matrices = right.matrices(tile)
-        shape = (*matrices.shape[:2], n, dim + 1)
+        matrices = right.matrices(tile).transpose(1, 2).flatten(0, 1)  # [s * b, D + 1, h]
+        n_requests = tile.requests.stop - tile.requests.start
+        shape = (n_requests, len(matrices) // n_requests, n, dim + 1)
         shown = placed[: torch.Size(shape).numel()].view(shape)
         unit_kernels.place_queries(
             queries[tile.requests].contiguous().numpy(),
             places[tile.requests, tile.right].contiguous().numpy(),
             shown.numpy(),
         )
-        own = Facts(facts.pairs[tile.requests, tile.right], facts.rows)
-        scores[tile.requests, tile.right] = layers.scores(shown.flatten(0, 1), matrices, None, own)
+        layer = layers.first(len(matrices), n, matrices.shape[2])
+        torch.bmm(shown.flatten(0, 1), matrices, out=layer)
+        pairs = facts.pairs[tile.requests, tile.right]
+        scores[tile.requests, tile.right] = layers.scores(pairs, facts.rows)
     return scores
 
 

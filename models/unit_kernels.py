@@ -54,17 +54,16 @@ def make_matrices(right: F32, of_products: F32, of_left: F32, alone: F32, made: 
         of_products: Wp, ``[D, h]``.
         of_left: What the other side's own part is multiplied with, ``[D, h]``.
         alone: What each of this side adds, ``[s, b, h]``.
-        made: ``[s, b, D + 1, h]``.
+        made: ``[s, D + 1, b, h]``.
     """
     dim, h = of_products.shape
     for s in range(made.shape[0]):
-        for j in range(made.shape[1]):
-            for k in range(dim):
+        for k in range(dim):
+            for j in range(made.shape[2]):
                 value = right[s, j, k]
                 for d in range(h):
-                    made[s, j, k, d] = of_left[k, d] + value * of_products[k, d]
-            for d in range(h):
-                made[s, j, dim, d] = alone[s, j, d]
+                    made[s, k, j, d] = of_left[k, d] + value * of_products[k, d]
+        made[s, dim] = alone[s]
 
 
 @compiled_fastmath
