@@ -25,6 +25,8 @@ APART = "dislike"
 NO_MEMORY, MEMORY_ALONE = "no-memory", "memory-alone"
 N_EXPLAINED, TOP_K = 20, 3
 N_BEHAVIORS = 3
+#: No more than there are recent behaviors: where one is left out, no older one takes its place.
+MOST_EVENTS = 100
 
 Probabilities = dict[str, float]
 
@@ -87,12 +89,12 @@ def explanations(
 ) -> Iterator[Check]:
     """Ask for explanations, and hold them against what is answered without the parts."""
     connection, rng = Connection(url), bench.rng(7, 1)
-    chosen = [one for one in asked if one.request.trigger is not None and 1 < len(one.done) <= 100]
+    chosen = [one for one in asked if one.request.trigger is not None and len(one.done) > 1]
     worths = {what: Worth() for what in ("the trigger", "the memory", "single behaviors")}
     n_items = with_slots = 0
     for number in rng.choice(len(chosen), N_EXPLAINED, replace=False).tolist():
         one = chosen[number]
-        events = [event_of(event) for event in one.done]
+        events = [event_of(event) for event in one.done][-MOST_EVENTS:]
         # The states have gone on since: both sides are asked now, and by what they bring along.
         body = one.request.body | {"user_id": f"stranger-{number}", "events": events}
         told = connection.post("/v1/rank", body | {"explain": True, "top_k": TOP_K})
