@@ -230,9 +230,9 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     """Score a split of the samples as the running system would, and print the figures.
 
     Every sample sees the events strictly before its time, or below its watermark if there is one
-    (see `uic train --help`). Beside the model stand the model without
-    its memory, other bundles (--base), the count baseline (smoothed click rates of the training
-    samples) and, for a simulated log, the oracle.
+    (see `uic train --help`). Beside the model stand the model without its memory, other bundles
+    (--base), the count baseline (smoothed click rates of the training samples) and, for a simulated
+    log, the oracle.
 
     Figures are AUC (exact), GAUC (AUC within users, weighted by impressions), log loss, calibration
     and RelaImpr, with 95 % intervals; once more by length of the history, trigger and page. Models

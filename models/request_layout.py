@@ -75,7 +75,7 @@ class RequestLayout:
         config = self._config
         times = np.array([one.time_ms for one in requests])
         hours, weekdays = hours_and_weekdays(times)
-        trigger = self.triggers(requests)
+        trigger = self._triggers(requests)
         candidates, n_distinct, places = self._candidates(requests)
         rings = [
             Behaviors(
@@ -114,7 +114,7 @@ class RequestLayout:
             laid |= self._found(requests, ids, n_distinct, times)
         return LaidOut(RequestBatch(**laid), places)
 
-    def triggers(self, requests: Sequence[RankInputs]) -> ItemColumns:
+    def _triggers(self, requests: Sequence[RankInputs]) -> ItemColumns:
         """Return what is known of the items that users came from, ``[s]`` each."""
         items = np.array([one.trigger_item for one in requests], np.uint64)
         categories = np.array([one.trigger_category for one in requests], np.uint64)

@@ -21,7 +21,7 @@ from models.durations import parse_duration
 from models.negatives import POLICIES, Policy
 from models.sampling import OnDrawn, SamplingPlan, make_samples, split_by_time
 from models.table_notes import unread_columns
-from models.tables import EVENT_COLUMNS, PRICE_COLUMN, SPLITS
+from models.tables import EVENT_COLUMNS, PRICE_COLUMN, SPLITS, event_types_in
 
 #: Longer than any log: the times of the event contract span a century.
 _MOST_DAYS = 36_525
@@ -185,7 +185,7 @@ def sample(  # noqa: PLR0913 - one parameter an option
         raise ConfigurationError(f"{out} is neither .parquet nor .csv", hint="name it so by --out")
     if out.resolve() == events.resolve():
         raise ConfigurationError(f"{out} is the event table", hint="name another file by --out")
-    types = tuple(dict.fromkeys(filter(None, (part.strip() for part in positives.split(",")))))
+    types = event_types_in(positives)
     policy = Policy(negatives, per_positive)
     plan = SamplingPlan(types, policy, parse_duration(trigger_within), seed)
     log = read_log(events)

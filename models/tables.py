@@ -118,6 +118,11 @@ class Samples:
     watermarks: NDArray[np.int64] | None = None
 
 
+def event_types_in(text: str) -> tuple[str, ...]:
+    """Return the event types of a text with commas, each once."""
+    return tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+
+
 def read_events(path: Path, state: StateConfig) -> Events:
     """Read an event table; its events arrive in the order of their times.
 

@@ -179,9 +179,11 @@ class Vocabulary:
             ValueError: Parts are of other lengths than they have to be.
         """
         parts = {name: tensors[_PREFIX + name] for name in _ARRAYS}
-        for name in ("item_categories", "item_prices"):
-            if len(parts[name]) not in (len(parts["items"]), 0 if name == "item_prices" else -1):
-                raise ValueError(f"{len(parts['items'])} items, {len(parts[name])} {name}")
+        n, n_categories, n_prices = (
+            len(parts[name]) for name in ("items", "item_categories", "item_prices")
+        )
+        if n_categories != n or n_prices not in (0, n):
+            raise ValueError(f"{n} items, {n_categories} categories and {n_prices} prices of them")
         buckets = int(tensors[_PREFIX + "n_buckets"][0])
         # Bundles of before have none.
         unit = float(tensors.get(_PREFIX + "price_unit", _NO_UNIT)[0])

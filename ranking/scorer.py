@@ -173,8 +173,8 @@ class Scorer:
                 # Items that the model does not know are all the same to it, and scored once.
                 inputs = replace(inputs, candidate_items=np.resize(known, n_candidates))
                 order(request.candidates, self.bundle.ranker.score(inputs), None)
-                if n_candidates == 100:
-                    self.bundle.ranker.score_all([inputs, inputs])
+            if n_candidates == 100:
+                self.bundle.ranker.score_all([inputs, inputs])
 
 
 def warm_up_type(state: StateConfig) -> str:

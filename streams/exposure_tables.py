@@ -100,13 +100,8 @@ class EventRows:
         events = pl.concat([pl.DataFrame(schema=_EVENTS), *self._frames])
         return self.after_erasure(events, "offset")
 
-    def within_the_log(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
-        """Leave out rows whose watermark is outside of what was read of their user's partition.
-
-        Args:
-            rows: With a column ``user_id``.
-            column: Watermark of each.
-        """
+    def within_the_log(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Leave out rows whose ``watermark`` is outside of what was read of their ``user_id``."""
         users = rows["user_id"].unique().to_list()
         partitions = [partition_of(user.encode(), len(self.ends)) for user in users]
         known = pl.DataFrame(
@@ -119,8 +114,8 @@ class EventRows:
         )
         within = rows.join(known, on="user_id", how="left", maintain_order="left")
         # Of a log whose first events are gone, nothing that a score at its start has seen is left.
-        begun = (pl.col("start") == 0) | (pl.col(column) > pl.col("start"))
-        return within.filter(begun & (pl.col(column) <= pl.col("end"))).drop("start", "end")
+        begun = (pl.col("start") == 0) | (pl.col("watermark") > pl.col("start"))
+        return within.filter(begun & (pl.col("watermark") <= pl.col("end"))).drop("start", "end")
 
     def after_erasure(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
         """Leave out rows of users that are from before they erased what they had done.
@@ -180,7 +175,7 @@ class ShownRows:
         shown = self._kept(shown, events.after_erasure(shown, "watermark"), ERASED)
         closed = pl.col("time_ms") <= outcome.until_ms - outcome.within_ms
         shown = self._kept(shown, shown.filter(closed), OPEN)
-        shown = self._kept(shown, events.within_the_log(shown, "watermark"), OF_ANOTHER_LOG)
+        shown = self._kept(shown, events.within_the_log(shown), OF_ANOTHER_LOG)
         shown = shown.sort("time_ms", maintain_order=True).with_row_index("row")
         # Delivered again, an event is none: the scores may have seen the first of the two.
         done = events.frame().unique(["user_id", "event_id"], keep="first", maintain_order=True)

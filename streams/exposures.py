@@ -2,25 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from interest_center.core.errors import ConfigurationError
 from interest_center.core.event_decoder import EventDecoder
 from interest_center.core.events import EventRules
 from interest_center.settings import Settings, load_settings
 from models.durations import parse_duration
+from models.tables import event_types_in
 from streams.exposure_tables import EventRows, Outcome, ShownRows
+from streams.offset_bars import offset_bars
 from streams.topic_reading import TopicReading
+from streams.verified_logs import Progress as ReadProgress
 from streams.worker_tools import state_rules
-
-#: Told what is read, how many offsets of it are done, and of how many.
-OnRead = Callable[[str, int, int], None]
 
 EPILOG = """\b
 Example:
@@ -75,7 +73,7 @@ def exposures(
     )
     out.mkdir(parents=True, exist_ok=True)
     with _bars() as on_read:
-        shown, events, begins_late = asyncio.run(read(settings, rules.event_types, on_read))
+        shown, events = asyncio.run(read(settings, rules.event_types, on_read))
     samples, table = shown.samples(events, outcome), events.frame()
     click.echo(f"{shown.n_exposures:,} exposures and {len(table):,} events read")
     for reason, n in shown.left_out.items():
@@ -83,7 +81,7 @@ def exposures(
             click.echo(f"left out: {n:,} {reason}")
     if events.n_refused:
         click.echo(f"left out: {events.n_refused:,} records that are no events (dead letters)")
-    for partition in begins_late:
+    for partition in (number for number, start in events.starts.items() if start):
         click.echo(
             f"partition {partition} of {settings.events_topic} no longer holds its first events: "
             "samples of its users lack older events that the scores have seen, and erasures from "
@@ -113,7 +111,7 @@ def _positives(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     Raises:
         ConfigurationError: There is none, or one of another name.
     """
-    types = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    types = event_types_in(text)
     unknown = [name for name in types if name not in known]
     if unknown or not types:
         raise ConfigurationError(
@@ -124,11 +122,9 @@ def _positives(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _bars() -> Iterator[OnRead]:
+def _bars() -> Iterator[ReadProgress]:
     """Show on standard error how much is read."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+    with offset_bars() as bars:
         task = bars.add_task("reading", total=None)
         yield lambda what, done, total: bars.update(
             task, description=what, completed=done, total=total
@@ -147,8 +143,8 @@ async def _partitions_shown(topic: TopicReading) -> list[int]:
 
 
 async def read(
-    settings: Settings, event_types: tuple[str, ...], on_read: OnRead
-) -> tuple[ShownRows, EventRows, list[int]]:
+    settings: Settings, event_types: tuple[str, ...], on_read: ReadProgress
+) -> tuple[ShownRows, EventRows]:
     """Read both topics to their ends of now, the exposures first: no event they saw is missing.
 
     Args:
@@ -157,7 +153,7 @@ async def read(
         on_read: Told how far it is.
 
     Returns:
-        What was shown, the events, and the partitions whose first events are gone.
+        What was shown, and the events.
 
     Raises:
         ConfigurationError: A topic is not there.
@@ -169,7 +165,6 @@ async def read(
             async for records in topic.records(partition, start, end):
                 shown.add(records)
                 on_read(f"exposures {partition}", records[-1].offset + 1 - start, end - start)
-    begins_late = []
     async with TopicReading(settings, settings.events_topic) as topic:
         partitions = await topic.partitions()
         decoder = EventDecoder(EventRules(settings.events_topic, len(partitions), event_types))
@@ -177,8 +172,7 @@ async def read(
         for partition in partitions:
             start, end = await topic.bounds(partition)
             events.starts[partition], events.ends[partition] = start, end
-            begins_late += [partition] * (start > 0)
             async for records in topic.records(partition, start, end):
                 events.add(partition, records)
                 on_read(f"events {partition}", records[-1].offset + 1 - start, end - start)
-    return shown, events, begins_late
+    return shown, events

@@ -16,12 +16,11 @@ import click
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from faust.types import TP
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from interest_center.core.errors import ConfigurationError, InterestCenterError, TruncatedLogError
 from interest_center.core.ids import partition_of
 from interest_center.settings import Settings, load_settings
+from streams.offset_bars import offset_bars
 from streams.record_runs import RUN_CONSUMER_OPTIONS, RecordRun, stop_consumer, wait_for_runs
 from streams.topics import create_topics, topic_identity, unreachable
 
@@ -218,9 +217,7 @@ def rekey(topic: str, partitions: int, follow: bool) -> None:
 
 
 async def _run(old: Settings, new: Settings, follow: bool) -> Copied:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
+    with offset_bars() as bars:
         task = bars.add_task("copying", total=None)
 
         def progress(copied: Copied) -> None:

@@ -10,11 +10,10 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from interest_center.settings import load_settings
+from streams.offset_bars import offset_bars
 from streams.reference.memories import memory_fingerprint, memory_reference
 from streams.verification import Selection, Verification
 from streams.verification_report import Report
@@ -72,7 +71,7 @@ def _verified(
         memory = memory_reference(settings.bundle)
     if path is not None and (snapshots or not selection.is_all):
         raise click.UsageError("--events takes all users of the file, and no snapshot")
-    with _bars() as bars, ExitStack() as stack:
+    with offset_bars() as bars, ExitStack() as stack:
         task = bars.add_task("asking the workers", total=None)
 
         def progress(what: str, done: int, total: int) -> None:
@@ -138,9 +137,3 @@ def _show(report: Report, seconds: float) -> None:
         console.print("there was no user to compare", style="red")
     verdict = "nothing differs" if report.clean else f"{compared.n_different:,} users differ"
     console.print(f"{verdict} ({seconds:.1f} s)", style="green" if report.clean else "red")
-
-
-def _bars() -> Bars:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    return Bars(*columns, TimeRemainingColumn(), console=console, transient=True)

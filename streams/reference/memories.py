@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.bundle_files import read_files, read_manifest
 
 F64 = NDArray[np.float64]
+Events = Sequence[tuple[int, int]]
 Kept = Callable[[F64], F64]
 
 #: Where the choice of a top channel is closer than this, float32 and float64 may choose
@@ -27,11 +28,6 @@ _EPSILON = 1e-8
 #: Of an engine in float32, relative: its tanh is good to this (``models/scan_kernels.py``).
 STEP_ACCURACY = 5e-7
 NOISE_WALKS = 3
-
-
-def exactly(x: F64) -> F64:
-    """Keep values as they are."""
-    return x
 
 
 def sigmoid(x: F64) -> F64:
@@ -100,26 +96,17 @@ class MemoryReference(ABC):
         own = self._category_table[self._categories.get(category, 0)]
         return np.concatenate((self._item_table[row], own))
 
-    @abstractmethod
-    def row_of(
-        self,
-        events: Sequence[tuple[int, int]],
-        near: F64,
-        start: F64 | None = None,
-        kept: Kept = exactly,
-    ) -> F64:
+    def row_of(self, events: Events, near: F64, start: F64 | None = None) -> F64:
         """Walk a user's events and return the memory row.
 
         Args:
             events: Item and category bits, in order.
             near: The row to compare with: decides between equally right choices.
             start: Row to begin with, None: that of a user without events.
-            kept: What is kept of each part of the row from one event to the next.
         """
+        return self._walked(events, near, start, lambda part: part)
 
-    def noise_of(
-        self, events: Sequence[tuple[int, int]], near: F64, start: F64 | None = None
-    ) -> F64:
+    def noise_of(self, events: Events, near: F64, start: F64 | None = None) -> F64:
         """Return how much each value changes when each step is as inexact as an engine's.
 
         Most rows forget it. A few do not: what is written hangs on the angles between short
@@ -136,9 +123,13 @@ class MemoryReference(ABC):
             return x * (1.0 + STEP_ACCURACY * rng.uniform(-1.0, 1.0, x.shape))
 
         right = self.row_of(events, near, start)
-        rows = [self.row_of(events, near, start, inexact) for _ in range(NOISE_WALKS)]
+        rows = [self._walked(events, near, start, inexact) for _ in range(NOISE_WALKS)]
         changes: F64 = np.abs(np.stack(rows) - right).max(0)
         return changes
+
+    @abstractmethod
+    def _walked(self, events: Events, near: F64, start: F64 | None, kept: Kept) -> F64:
+        """Return the row; ``kept`` says what is kept of its parts from one event to the next."""
 
 
 class MimnReference(MemoryReference):
@@ -149,14 +140,7 @@ class MimnReference(MemoryReference):
         self._controller = _Gru(self.weights, "controller")
         self._channel = _Gru(self.weights, "channels")
 
-    def row_of(
-        self,
-        events: Sequence[tuple[int, int]],
-        near: F64,
-        start: F64 | None = None,
-        kept: Kept = exactly,
-    ) -> F64:
-        """Walk a user's events and return the memory row."""
+    def _walked(self, events: Events, near: F64, start: F64 | None, kept: Kept) -> F64:
         m, d = self.weights["initial_memory"].shape
         widths = (m * d, self._controller.width, d, m * self._channel.width, m, 1)
         begun = np.zeros(sum(widths)) if start is None else start
@@ -208,15 +192,8 @@ class MimnReference(MemoryReference):
 class HpmnReference(MemoryReference):
     """A row: slots [k, H], events modulo the longest period, events."""
 
-    def row_of(
-        self,
-        events: Sequence[tuple[int, int]],
-        near: F64,
-        start: F64 | None = None,
-        kept: Kept = exactly,
-    ) -> F64:
-        """Walk a user's events and return the memory row; there is nothing to choose."""
-        del near
+    def _walked(self, events: Events, near: F64, start: F64 | None, kept: Kept) -> F64:
+        del near  # There is nothing to choose.
         periods = self.config["periods"]
         cells = [_Gru(self.weights, f"cells.{j}") for j in range(len(periods))]
         begun = np.zeros(len(cells) * cells[0].width + 2) if start is None else start
