@@ -13,6 +13,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,19 @@ def get_json(url: str, timeout: float = 5.0) -> tuple[int, Any]:
         return error.code, json.load(error)
     except (OSError, json.JSONDecodeError):
         return 0, None
+
+
+def _asked_until_owned(request: urllib.request.Request, seconds: float = READY_SECONDS) -> Any:
+    """Ask as a client does: again while a rebalance leaves users without an owner (503)."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
@@ -223,8 +237,7 @@ class Sender:
         request = urllib.request.Request(
             url + "/v1/interest:batchGet", body, {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            answers = json.load(response)["users"]
+        answers = _asked_until_owned(request)["users"]
         assert [answer["user_id"] for answer in answers] == users
         for answer in answers:
             chain = 0
