@@ -112,6 +112,11 @@ class CtrConfig:
         return self.user_dim > 0 or self.factor_dim > 0
 
     @property
+    def reads_trigger(self) -> bool:
+        """Whether any part sees the item that the user came from."""
+        return self.trigger != "none" or reader_model(self.reader).trigger == "own"
+
+    @property
     def page_dim(self) -> int:
         """Width of the embedding of a page number."""
         return _PAGE_DIM if self.n_pages else 0

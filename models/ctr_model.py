@@ -136,19 +136,19 @@ class CtrModel(nn.Module):
             shared += [seen.trigger, flag]
             parts.append(seen.trigger.unsqueeze(1) * candidates)
         parts.append(torch.cat(shared, -1).unsqueeze(1).expand(-1, n, -1))
-        logits = self.mlp(torch.cat(parts, -1)[batch.candidate_mask]).squeeze(-1)
+        real = _of_real(torch.cat(parts, -1), batch.candidate_mask)
+        logits = self.mlp(real).squeeze(-1)
         if self.factors is not None:
             items, categories = batch.candidate_items, batch.candidate_categories
             added = self.factors(batch.users, items, categories, batch.behaviors)
-            logits = logits + added[batch.candidate_mask]
+            logits = logits + _of_real(added, batch.candidate_mask)
         if reading.logits is not None:
-            logits = logits + reading.logits[batch.candidate_mask]
+            logits = logits + _of_real(reading.logits, batch.candidate_mask)
         return Scored(logits, reading.loss)
 
     def see(self, batch: RequestBatch) -> Seen:
         """Embed what the reader may read."""
         candidates = self.embed(batch.candidate_items, batch.candidate_categories)
-        flag = batch.trigger_mask.to(candidates.dtype).unsqueeze(-1)
         negatives = None
         if batch.negative_items is not None and batch.negative_categories is not None:
             # Of the same event types: they would tell what was done from what was not.
@@ -163,7 +163,7 @@ class CtrModel(nn.Module):
             walk=walk,
             walk_at=batch.walk_at,
             request=self._request(batch, candidates),
-            trigger=self.embed(batch.triggers, batch.trigger_categories) * flag,
+            trigger=self._trigger(batch, candidates),
             has_trigger=batch.trigger_mask,
             same_category_as_trigger=_of_trigger_category(batch),
             same=self._same(batch.behaviors, batch.candidate_items, batch.candidate_categories),
@@ -176,6 +176,13 @@ class CtrModel(nn.Module):
             negatives=negatives,
             clicked=batch.clicked,
         )
+
+    def _trigger(self, batch: RequestBatch, like: Tensor) -> Tensor:
+        """Return the embedded triggers, ``[s, D]``; ``[s, 0]`` where no part sees them."""
+        if not self.config.reads_trigger:
+            return like.new_zeros(len(batch.triggers), 0)
+        flag = batch.trigger_mask.to(like.dtype).unsqueeze(-1)
+        return self.embed(batch.triggers, batch.trigger_categories) * flag
 
     def _behaviors(self, rows: BehaviorRows) -> Behaviors:
         keys = self.embed(rows.items, rows.categories)
@@ -264,6 +271,12 @@ def _factorisation(config: CtrConfig, rows: TableRows) -> Factorisation | None:
         n_types = config.n_types if config.typed else 0
         past = PastFactors(rows, config.factor_dim, n_types)
     return Factorisation(rows, config.factor_dim, past)
+
+
+def _of_real(of_candidates: Tensor, mask: Tensor) -> Tensor:
+    """Return what belongs to candidates that are there, ``[n_real, ...]`` of ``[s, n, ...]``."""
+    # A request alone has no others, and need not be copied.
+    return of_candidates.flatten(0, 1) if bool(mask.all()) else of_candidates[mask]
 
 
 def _of_trigger_category(batch: RequestBatch) -> Tensor:

@@ -1,6 +1,7 @@
 """Scores of requests: rows in, probabilities out; the same numbers as offline evaluation."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,9 +60,9 @@ class Ranker:
             state, present = self._memories(asked)
             logits = [self.model(tile, state, present).logits for tile in laid.tiles()]
             probabilities = torch.sigmoid(torch.cat(logits).double()).numpy()
-        counts = laid.batch.candidate_mask.sum(1).numpy()
-        parts = zip(np.split(probabilities, np.cumsum(counts)[:-1]), laid.places, strict=True)
-        scored = (own[place] for own, place in parts)
+        ends = np.cumsum(laid.batch.candidate_mask.numpy().sum(1)).tolist()
+        parts = zip(pairwise([0, *ends]), laid.places, strict=True)
+        scored = (probabilities[first:end][place] for (first, end), place in parts)
         return [next(scored) if len(one.candidate_items) else np.zeros(0) for one in requests]
 
     def attended(self, inputs: RankInputs) -> "Attended":

@@ -34,7 +34,7 @@ class Seen(NamedTuple):
     candidate_mask: Tensor  # [s, n] True where there is a candidate
     behaviors: Behaviors  # the newest of the user's ring
     request: Tensor  # [s, R] user and context: user id, page, hour, weekday
-    trigger: Tensor  # [s, D] the item that the user came from; zeros without one
+    trigger: Tensor  # [s, D] the item that the user came from, zeros without one; [s, 0] if unread
     has_trigger: Tensor  # [s] bool
     same_category_as_trigger: Tensor  # [s, n] bool; an unknown category is the same as nothing
     same: Tensor  # [s, t, n, 2] whether item, category are the candidate's; [s, t, n, 0] if unread

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from models import unit_kernels
+from models.scan_kernels import F32
 from models.unit_scores import ready
 
 #: Rows of a tile; both its layers fit a cache of one megabyte.
@@ -99,50 +100,85 @@ class Facts(NamedTuple):
 class _Tile(NamedTuple):
     requests: slice
     right: slice
-    n_rows: int
 
 
-class _Layers:
-    """Room for the two layers of a tile, used again and again.
+class _Room:
+    """Room for the matrices and the two layers of tiles of one size, used again and again.
 
     Args:
-        weights: Of the unit.
+        unit: Its weights.
         smooth: Sigmoids between the layers, else relus.
-        n_rows: Of the largest tile.
+        n_requests: Of a tile.
+        n_right: Of the side that has the matrices.
+        n_left: Of the other.
     """
 
-    def __init__(self, weights: UnitLayers, smooth: bool, n_rows: int) -> None:
-        h, g = weights.second.shape
-        self._weights, self._smooth = weights, smooth
-        self._first = weights.second.new_empty(n_rows * h)
-        self._second = weights.second.new_empty(n_rows * g)
+    def __init__(
+        self, unit: UnitLayers, smooth: bool, n_requests: int, n_right: int, n_left: int
+    ) -> None:
+        (dim, h), g = unit.of_products.shape, len(unit.third)
+        n_rows = n_requests * n_right * n_left
+        self._unit, self._smooth = unit, smooth
+        self.matrices = unit.second.new_empty(n_requests, dim + 1, n_right, h)
+        self.first = unit.second.new_empty(n_rows, h)
+        self._second = unit.second.new_empty(n_rows, g)
+        self._made, self._layer, self._following = (
+            one.numpy() for one in (self.matrices, self.first, self._second)
+        )
 
-    def first(self, *shape: int) -> Tensor:
-        """Return the first layer in a shape, to be filled by a product."""
-        return self._first[: torch.Size(shape).numel()].view(shape)
+    def make_matrices(self, right: "_Right", tile: _Tile) -> None:
+        """Fill the matrices of a tile."""
+        values, alone = (one[tile.requests, tile.right] for one in (right.values, right.alone))
+        unit_kernels.make_matrices(values, right.of_products, right.of_left, alone, self._made)
 
-    def scores(self, pairs: Tensor, rows: Tensor) -> Tensor:
-        """Take the filled first layer through the unit.
+    def fill_scores(
+        self,
+        pairs: Tensor,
+        rows: Tensor,
+        scores: F32,
+        first: tuple[int, int, int],
+    ) -> None:
+        """Take the filled first layer through the rest of the unit.
 
         Args:
-            pairs: Facts of each row of the layer, ``[..., f]``.
+            pairs: Facts of each row of the layer, ``[x, y, z, f]``.
             rows: What each fact adds, ``[f, h]``.
-
-        Returns:
-            ``[...]``.
+            scores: Filled with those of the tile, a part ``[x, y, z]``.
+            first: Where that begins.
         """
-        weights = self._weights
-        h, g = weights.second.shape
-        n_rows = pairs.shape[:-1].numel()
-        layer, following = self.first(n_rows, h), self._second[: n_rows * g].view(n_rows, g)
+        unit, (x, y, z) = self._unit, first
         if len(rows):
             facts = pairs.flatten(0, -2).contiguous()
-            unit_kernels.add_facts(facts.numpy(), rows.contiguous().numpy(), layer.numpy())
-        unit_kernels.activate(layer.numpy(), self._smooth)
-        torch.addmm(weights.second_bias, layer, weights.second, out=following)
-        unit_kernels.activate(following.numpy(), self._smooth)
-        scores = torch.mv(following, weights.third).add_(weights.third_bias)
-        return scores.view(pairs.shape[:-1])
+            unit_kernels.add_facts(facts.numpy(), rows.contiguous().numpy(), self._layer)
+        unit_kernels.activate(self._layer, self._smooth)
+        torch.addmm(unit.second_bias, self.first, unit.second, out=self._second)
+        unit_kernels.third_layer(
+            self._following, unit.third.numpy(), unit.third_bias.numpy(), self._smooth, scores,
+            (x, x + pairs.shape[0], y, y + pairs.shape[1], z, z + pairs.shape[2]),
+        )  # fmt: skip
+
+
+class _Rooms:
+    """The rooms of a walk over tiles, which are of one size but for the last ones.
+
+    Args:
+        unit: Its weights.
+        smooth: Sigmoids between the layers, else relus.
+        n_left: Of the side that has no matrices.
+    """
+
+    def __init__(self, unit: UnitLayers, smooth: bool, n_left: int) -> None:
+        self._given = unit, smooth
+        self._n_left = n_left
+        self._rooms: dict[tuple[int, int], _Room] = {}
+
+    def of(self, tile: _Tile) -> _Room:
+        """Return the room of a tile."""
+        size = tile.requests.stop - tile.requests.start, tile.right.stop - tile.right.start
+        room = self._rooms.get(size)
+        if room is None:
+            room = self._rooms[size] = _Room(*self._given, *size, self._n_left)
+        return room
 
 
 def scores_in_tiles(
@@ -166,31 +202,26 @@ def scores_in_tiles(
     if queries.shape[1] >= keys.shape[1]:
         alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
         alone = alone if bias is None else alone + bias
-        right = _Right(keys, alone, unit.of_queries, unit.of_products)
+        right = _Right.of(keys, alone, unit.of_queries, unit.of_products)
         turned = Facts(facts.pairs.transpose(1, 2), facts.rows)
         return _scores(queries, right, None, turned, unit, smooth).transpose(1, 2)
     alone = nn.functional.linear(queries, unit.of_queries.T, unit.bias)
-    right = _Right(queries, alone, unit.of_keys, unit.of_products)
+    right = _Right.of(queries, alone, unit.of_keys, unit.of_products)
     return _scores(keys, right, bias, facts, unit, smooth)
 
 
 class _Right(NamedTuple):
-    """The side that has the matrices."""
+    """The side that has the matrices, as compiled loops take it."""
 
-    values: Tensor  # [s, b, D]
-    alone: Tensor  # [s, b, h]
-    of_left: Tensor  # [D, h]
-    of_products: Tensor  # [D, h]
+    values: F32  # [s, b, D]
+    alone: F32  # [s, b, h]
+    of_left: F32  # [D, h]
+    of_products: F32  # [D, h]
 
-    def matrices(self, tile: _Tile) -> Tensor:
-        """Return the matrices of a tile side by side, ``[s, D + 1, b, h]``."""
-        values = self.values[tile.requests, tile.right].contiguous()
-        alone = self.alone[tile.requests, tile.right].contiguous()
-        dim, h = self.of_left.shape
-        made = values.new_empty(values.shape[0], dim + 1, values.shape[1], h)
-        arrays = (values, self.of_products, self.of_left, alone, made)
-        unit_kernels.make_matrices(*(one.numpy() for one in arrays))
-        return made
+    @classmethod
+    def of(cls, values: Tensor, alone: Tensor, of_left: Tensor, of_products: Tensor) -> Self:
+        """Take it from tensors."""
+        return cls(*(one.numpy() for one in ready((values, alone, of_left, of_products))))
 
 
 def _scores(
@@ -212,19 +243,21 @@ def _scores(
         smooth: Sigmoids, else relus.
     """
     (s, a, _), b = left.shape, right.values.shape[1]
-    tiles = _tiles(s, b, a)
-    layers = _Layers(unit, smooth, max((tile.n_rows for tile in tiles), default=0))
+    rooms = _Rooms(unit, smooth, a)
     with_one = torch.cat((left, left.new_ones(s, a, 1)), 2)
     scores = left.new_empty(s, a, b)
-    for tile in tiles:
-        matrices, own = right.matrices(tile).flatten(2), with_one[tile.requests]
-        layer = layers.first(len(own), a, matrices.shape[2])
+    to = scores.numpy()
+    for tile in _tiles(s, b, a):
+        room, own = rooms.of(tile), with_one[tile.requests]
+        room.make_matrices(right, tile)
+        matrices = room.matrices.flatten(2)
+        layer = room.first.view(len(own), a, matrices.shape[2])
         torch.bmm(own, matrices, out=layer)
         if alone is not None:
             added = alone[tile.requests].unsqueeze(2)
             layer.view(*layer.shape[:2], -1, added.shape[-1]).add_(added)
         pairs = facts.pairs[tile.requests, :, tile.right]
-        scores[tile.requests, :, tile.right] = layers.scores(pairs, facts.rows)
+        room.fill_scores(pairs, facts.rows, to, (tile.requests.start, 0, tile.right.start))
     return scores
 
 
@@ -246,14 +279,16 @@ def placed_scores_in_tiles(
     """
     (s, t, dim), n = keys.shape, queries.shape[1]
     alone = nn.functional.linear(keys, unit.of_keys.T, unit.bias)
-    right = _Right(keys, alone, unit.of_queries, unit.of_products)
-    tiles = _tiles(s, t, n)
-    n_rows = max((tile.n_rows for tile in tiles), default=0)
-    layers = _Layers(unit, False, n_rows)
+    right = _Right.of(keys, alone, unit.of_queries, unit.of_products)
+    rooms, tiles = _Rooms(unit, False, n), _tiles(s, t, n)
+    n_rows = max((rooms.of(tile).first.shape[0] for tile in tiles), default=0)
     placed = keys.new_empty(n_rows * (dim + 1))
     scores = keys.new_empty(s, t, n)
+    to = scores.numpy()
     for tile in tiles:
-        matrices = right.matrices(tile).transpose(1, 2).flatten(0, 1)  # [s * b, D + 1, h]
+        room = rooms.of(tile)
+        room.make_matrices(right, tile)
+        matrices = room.matrices.transpose(1, 2).flatten(0, 1)  # [s * b, D + 1, h]
         n_requests = tile.requests.stop - tile.requests.start
         shape = (n_requests, len(matrices) // n_requests, n, dim + 1)
         shown = placed[: torch.Size(shape).numel()].view(shape)
@@ -262,10 +297,10 @@ def placed_scores_in_tiles(
             places[tile.requests, tile.right].contiguous().numpy(),
             shown.numpy(),
         )
-        layer = layers.first(len(matrices), n, matrices.shape[2])
+        layer = room.first.view(len(matrices), n, matrices.shape[2])
         torch.bmm(shown.flatten(0, 1), matrices, out=layer)
         pairs = facts.pairs[tile.requests, tile.right]
-        scores[tile.requests, tile.right] = layers.scores(pairs, facts.rows)
+        room.fill_scores(pairs, facts.rows, to, (tile.requests.start, tile.right.start, 0))
     return scores
 
 
@@ -283,7 +318,5 @@ def _tiles(s: int, b: int, a: int) -> list[_Tile]:
     for first in range(0, s, together):
         requests = slice(first, min(first + together, s))
         for begin in range(0, b, step):
-            right = slice(begin, min(begin + step, b))
-            n_rows = (requests.stop - first) * (right.stop - begin) * a
-            tiles.append(_Tile(requests, right, n_rows))
+            tiles.append(_Tile(requests, slice(begin, min(begin + step, b))))
     return tiles

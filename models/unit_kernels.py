@@ -29,6 +29,37 @@ def activate(layer: F32, smooth: bool) -> None:
 
 
 @compiled_fastmath
+def third_layer(
+    layer: F32,
+    weight: F32,
+    bias: F32,
+    smooth: bool,
+    scores: F32,
+    box: tuple[int, int, int, int, int, int],
+) -> None:
+    """Activate the second layer and fill the scores of a tile.
+
+    Args:
+        layer: What enters the activation, ``[r, g]``.
+        weight: ``[g]``.
+        bias: ``[1]``.
+        smooth: See ``activate``.
+        scores: ``[x, y, z]``.
+        box: Where the tile begins and ends in each of its dimensions; r elements.
+    """
+    activate(layer, smooth)
+    r = 0
+    for i in range(box[0], box[1]):
+        for j in range(box[2], box[3]):
+            for k in range(box[4], box[5]):
+                row, total = layer[r], bias[0]
+                for d in range(weight.shape[0]):
+                    total += row[d] * weight[d]
+                scores[i, j, k] = total
+                r += 1
+
+
+@compiled_fastmath
 def add_facts(facts: F32, rows: F32, layer: F32) -> None:
     """Add to the first layer what the facts of pairs add; most facts are none.
 

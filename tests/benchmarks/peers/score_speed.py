@@ -1,10 +1,14 @@
 """Scoring beside FuxiCTR and DeepCTR-Torch: one user against N candidates, on one core.
 
 ``make bench-scoring`` runs it in an environment of its own, which has the peers. All take turns, on
-the same requests: another user for every request, with so many behaviors. Ours is the whole of
-``Ranker.score``: ids looked up, the user's side, the candidates, probabilities. A peer is the
-forward of its model alone, on tensors that are ready: the history repeated for each candidate, as
-its layers want it. So is *straightforward*: our own model in plain torch, the history repeated.
+the same requests: another user for every request, with so many behaviors. Two things are timed:
+
+* *from ids*: the whole of ``Ranker.score``, from ids to probabilities. A peer, which brings no
+  such thing, has its ids looked up by our vocabulary and the history repeated for each candidate,
+  as its layers want it;
+* *rows ready*: the forward of the model alone, on tensors that are ready.
+
+*Straightforward* is our own model in plain torch, rows ready, the history repeated.
 
 Beside them stand the products of matrices that the same unit and MLP are made of, by themselves.
 Sizes are those of DIN's published code: embeddings of 18 for item and category, attention 80 and 40
@@ -28,7 +32,6 @@ import deepctr_side
 import fuxictr_side
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from samples_of_peers import PeerSizes
 from torch import Tensor
 from train_speed import show, three
@@ -120,6 +123,12 @@ class Ours:
         """Score a request."""
         self.ranker.score(inputs)
 
+    def rows_ready(self, inputs: RankInputs) -> Callable[[], Tensor]:
+        """Return a forward on ready tensors."""
+        batch = self.ranker._layout.lay_out([inputs]).batch
+        state, present = self.ranker._memories([inputs])
+        return lambda: torch.sigmoid(self.ranker.model(batch, state, present).logits)
+
     def straightforward(self, inputs: RankInputs) -> Callable[[], Tensor]:
         """Return a forward with the history repeated for each candidate, on ready tensors."""
         batch = self.ranker._layout.lay_out([inputs]).batch
@@ -190,12 +199,19 @@ def contenders(shape: tuple[int, int], n_requests: int, folder: Path) -> Contend
         every[name] = _all([lambda one=one, ours=ours: ours.score(one) for one in requests])
         every[f"{name}, straightforward"] = _plainly(_all(plain))
         if name == "din":
-            columns = [peer_columns(ours, one) for one in requests]
+            every["din, rows ready"] = _all([ours.rows_ready(one) for one in requests])
             sizes = PeerSizes.of(ours.vocabulary, n_behaviors, DIM)
-            fuxictr = fuxictr_side.scorer(sizes, folder)
-            deepctr = deepctr_side.scorer(sizes)
-            every["FuxiCTR DIN"] = _all([fuxictr(one) for one in columns])
-            every["DeepCTR-Torch DIN"] = _all([deepctr(one) for one in columns])
+            peers = {
+                "FuxiCTR DIN": fuxictr_side.scorer(sizes, folder),
+                "DeepCTR-Torch DIN": deepctr_side.scorer(sizes),
+            }
+            for rival, prepare in peers.items():
+                every[rival] = _all([
+                    lambda one=one, ours=ours, prepare=prepare: prepare(peer_columns(ours, one))()
+                    for one in requests
+                ])  # fmt: skip
+                ready = [prepare(peer_columns(ours, one)) for one in requests]
+                every[f"{rival}, rows ready"] = _all(ready)
             width = ours.ranker.model.mlp[0].in_features
             every["products of matrices"] = _all(
                 [products(n_candidates, n_behaviors, width)] * n_requests
@@ -205,19 +221,15 @@ def contenders(shape: tuple[int, int], n_requests: int, folder: Path) -> Contend
 
 def peer_columns(ours: Ours, inputs: RankInputs) -> tuple[Tensor, ...]:
     """Return a request as the peers take it: the history repeated for each candidate."""
-    known, n = ours.vocabulary, len(inputs.candidate_items)
-
-    def rows(values: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(values)
-
-    done = rows(known.item_rows(inputs.behavior_items)).expand(n, -1).contiguous()
-    kinds = known.category_rows(inputs.behavior_items, inputs.behavior_categories)
-    kinds_of_all = rows(kinds).expand(n, -1).contiguous()
-    item = rows(known.item_rows(inputs.candidate_items)).unsqueeze(1)
-    own = known.categories_of(inputs.candidate_items, inputs.candidate_categories)
-    category = rows(known.category_rows(inputs.candidate_items, own)).unsqueeze(1)
-    mask = torch.ones_like(done, dtype=torch.bool)
-    return done, kinds_of_all, mask, item, category, torch.zeros(n)
+    n = len(inputs.candidate_items)
+    done = ours.vocabulary.look_up(inputs.behavior_items, inputs.behavior_categories)
+    shown = ours.vocabulary.look_up(inputs.candidate_items, inputs.candidate_categories)
+    items, categories = (
+        torch.from_numpy(own).expand(n, -1).contiguous() for own in (done.items, done.categories)
+    )
+    item, category = (torch.from_numpy(o).unsqueeze(1) for o in (shown.items, shown.categories))
+    mask = torch.ones_like(items, dtype=torch.bool)
+    return items, categories, mask, item, category, torch.zeros(n)
 
 
 def _all(calls: list[Callable[[], object]]) -> Callable[[], None]:
@@ -260,10 +272,12 @@ def run_all(runs: int, n_requests: int, folder: Path) -> dict[str, object]:
                 said = f"{number + 1}/{runs} {label} {name}: {found[name][-1]:.2f} ms"
                 print(said, file=sys.stderr)  # noqa: T201
         times |= {f"{name}, {label}": three(values) for name, values in found.items()}
-        for rival in ("FuxiCTR DIN", "DeepCTR-Torch DIN"):
-            ratios[f"{rival} / din, {label}"] = _ratio(found[rival], found["din"])
-        ratios[f"din / products of matrices, {label}"] = _ratio(
-            found["din"], found["products of matrices"]
+        for how in ("", ", rows ready"):
+            for rival in ("FuxiCTR DIN", "DeepCTR-Torch DIN"):
+                name = f"{rival} / din{how}, {label}"
+                ratios[name] = _ratio(found[f"{rival}{how}"], found[f"din{how}"])
+        ratios[f"din, rows ready / products of matrices, {label}"] = _ratio(
+            found["din, rows ready"], found["products of matrices"]
         )
         for name in MODELS:
             ratios[f"{name}, straightforward / ours, {label}"] = _ratio(
