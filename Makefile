@@ -52,7 +52,7 @@ demo: setup ## The whole system on this machine, explained
 	@.venv/bin/uic demo $(ARGS)
 
 test: setup ## All tests, with a real Kafka
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-quick: setup ## The tests that need no Kafka
 	@.venv/bin/python -m pytest -m "not kafka" $(ARGS)

@@ -25,18 +25,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group what `make test` gives to its two processes: Kafka's tests mostly wait, others compute.
-
-    Kafka's tests share one broker and come first, since they take longest; the other tests stay
-    together by file.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("kafka") is None)
-    for item in items:
-        on_kafka = item.get_closest_marker("kafka") is not None
-        item.add_marker(pytest.mark.xdist_group("kafka" if on_kafka else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """Run a real Apache Kafka for the whole session; without one the tests fail."""
