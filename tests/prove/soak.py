@@ -65,6 +65,8 @@ class Soak:
         if sender.wait(1.0) != 0:
             raise SystemFailedError(f"the sender ended: {sender.tail()}")
         self._drain()
+        for worker in self._workers.values():  # One may have come just now.
+            worker.wait_ready(READY_SECONDS)
         return list(self._workers.values())
 
     def told(self) -> Iterator[Check]:
