@@ -33,7 +33,7 @@ tools:
 
 $(READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
 	@echo "==> packages of uv.lock into .venv (the first time a few minutes: torch is large)"
-	@$(UV) sync --locked --python $(PYTHON)
+	@$(UV) sync --locked --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 $(PEERS_READY): pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
