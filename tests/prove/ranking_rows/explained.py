@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from interest_center.core.ids import encode_id, shown_id
 from models.bundle import Bundle, TrainingRecord, load_bundle, save_bundle
 from models.ctr_model import weights_of
 from prove.reading import Connection
@@ -136,11 +137,16 @@ def _to_leave_out(
     None is of the trigger's category: an explanation leaves its sub-sequence as it is.
     """
     assert trigger is not None, "only requests with a trigger are explained"
-    names = ("item_id", "event_time_ms")
-    by_name = {tuple(event[name] for name in names): event for event in events}
-    free = [at for at, one in enumerate(behaviors) if one["category_id"] != trigger[1]]
+    by_name = {(_shown(event["item_id"]), event["event_time_ms"]): event for event in events}
+    of_trigger = None if trigger[1] is None else _shown(trigger[1])
+    free = [at for at, one in enumerate(behaviors) if one["category_id"] != of_trigger]
     for at in rng.permutation(free)[:N_BEHAVIORS].tolist():
-        yield at, by_name[tuple(behaviors[at][name] for name in names)]
+        yield at, by_name[behaviors[at]["item_id"], behaviors[at]["event_time_ms"]]
+
+
+def _shown(name: str) -> str:
+    """Return how an explanation calls an item or a category."""
+    return shown_id(encode_id(name))
 
 
 def _by_model(connection: Connection, model: str, body: dict[str, Any]) -> Probabilities:
