@@ -19,7 +19,7 @@ from ranking.state_client import StateClient, StateMissingError
 
 log = structlog.get_logger(__name__)
 
-#: Requests that are worked on or wait for it at once; about a second of work with 100 candidates.
+#: Requests that are inside at once, whatever they wait for.
 MAX_AT_ONCE = 200
 #: Headers of a request that is a part of nothing.
 NO_TRACE: Mapping[str, str] = {}
@@ -29,8 +29,9 @@ class Rankings:
     """Answers ranking requests with some models.
 
     Models run in a thread of their own (``scoring_queue.py``), so that the event loop goes on
-    reading states for the next requests meanwhile. At most ``MAX_AT_ONCE`` requests are inside: to
-    be refused at once is better than to wait for an answer that comes too late.
+    reading states for the next requests meanwhile. At most ``MAX_AT_ONCE`` requests are inside, and
+    none is taken that would wait too long for that thread: to be refused at once is better than to
+    wait for an answer that comes too late.
 
     Args:
         bundles: What scores, by the name that a request may ask for; the first one is taken where
@@ -76,7 +77,7 @@ class Rankings:
     @property
     def has_room(self) -> bool:
         """Whether one more request would be taken."""
-        return self._n_inside < MAX_AT_ONCE
+        return self._n_inside < MAX_AT_ONCE and not self._scoring.is_long
 
     def check_ready(self) -> None:
         """Make sure that rankings are made from states.
@@ -105,11 +106,9 @@ class Rankings:
             BadRequestError: One of them is wrong.
             OverloadedError: There is no room for so many.
         """
-        if self._n_inside + len(requests) > MAX_AT_ONCE:
-            metrics.RANK_REQUESTS.labels("rejected").inc(len(requests))
-            raise OverloadedError(f"{self._n_inside} rankings are waiting already")
+        self._make_sure_of_room(len(requests))
         answers = await asyncio.gather(
-            *(self.rank(lambda one=one: one, trace) for one in requests),  # type: ignore[misc]
+            *(self._counted(lambda one=one: one, trace) for one in requests),  # type: ignore[misc]
             return_exceptions=True,
         )
         for number, answer in enumerate(answers):
@@ -132,9 +131,18 @@ class Rankings:
             BadRequestError: The request is wrong.
             OverloadedError: Too many others are being answered.
         """
-        if not self.has_room:
-            metrics.RANK_REQUESTS.labels("rejected").inc()
+        self._make_sure_of_room(1)
+        return await self._counted(read, trace)
+
+    def _make_sure_of_room(self, n: int) -> None:
+        """Refuse ``n`` requests when there is no room for them."""
+        if not self.has_room or self._n_inside + n > MAX_AT_ONCE:
+            metrics.RANK_REQUESTS.labels("rejected").inc(n)
             raise OverloadedError(f"{self._n_inside} rankings are waiting already")
+
+    async def _counted(
+        self, read: Callable[[], RankRequest], trace: Mapping[str, str]
+    ) -> RankAnswer:
         result = "failed"
         started = time.perf_counter()
         self._n_inside += 1

@@ -5,6 +5,7 @@ company: the thread takes what is there when it is free, so groups form only und
 """
 
 import asyncio
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from ranking.scorer import Scorer, Work, WorkDone
 MOST_TOGETHER = 4
 #: Candidates of all; with more there is little left to share.
 MOST_CANDIDATES = 512
+#: Longest wait that anybody may expect who comes; whoever asks has given up by then.
+MOST_WAIT_SECONDS = 0.25
+#: Weight of the newest group in what a request takes.
+NEWEST = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,13 @@ class ScoringQueue:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._waiting: deque[_Waiting] = deque()
         self._is_busy = False
+        self._seconds_of_one = 0.0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether one more would wait too long, by what those before took; a group never does."""
+        n = len(self._waiting)
+        return n >= MOST_TOGETHER and n * self._seconds_of_one > MOST_WAIT_SECONDS
 
     async def score(self, scorer: Scorer, work: Work) -> WorkDone:
         """Have one request scored; an error of it is raised here."""
@@ -54,9 +66,9 @@ class ScoringQueue:
             return
         metrics.RANK_TOGETHER.observe(len(group))
         works = [one.work for one in group]
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), time.perf_counter()
         scoring = loop.run_in_executor(self._thread, group[0].scorer.work_all, works)
-        scoring.add_done_callback(lambda scored: self._end(group, scored))
+        scoring.add_done_callback(lambda scored: self._end(group, scored, began))
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -76,8 +88,13 @@ class ScoringQueue:
         return group
 
     def _end(
-        self, group: list[_Waiting], scored: "asyncio.Future[list[WorkDone | Exception]]"
+        self,
+        group: list[_Waiting],
+        scored: "asyncio.Future[list[WorkDone | Exception]]",
+        began: float,
     ) -> None:
+        of_one = (time.perf_counter() - began) / len(group)
+        self._seconds_of_one += NEWEST * (of_one - self._seconds_of_one)
         self._begin()
         error = scored.exception()
         results = [error] * len(group) if error is not None else scored.result()

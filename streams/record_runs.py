@@ -19,7 +19,10 @@ from faust.types import TP
 from interest_center.core.packed_records import PackedRecords
 from streams.fetched_batches import keep_fetched_bytes, take_batches
 
+#: How long few events wait for company: a batch of few costs nearly what one of many does.
 FETCH_MAX_WAIT_MS = 50
+#: With so many bytes nobody waits.
+FETCH_MIN_BYTES = 64 << 10
 #: Small fetches: the thread that parses one holds the GIL.
 FETCH_BYTES = 512 << 10
 REASSIGNMENT_PAUSE_SECONDS = 0.005
@@ -31,6 +34,7 @@ RUN_CONSUMER_OPTIONS: dict[str, Any] = {
     "auto_offset_reset": "none",
     "isolation_level": "read_committed",
     "fetch_max_wait_ms": FETCH_MAX_WAIT_MS,
+    "fetch_min_bytes": FETCH_MIN_BYTES,
     "max_partition_fetch_bytes": FETCH_BYTES,
     "check_crcs": True,
 }

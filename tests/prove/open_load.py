@@ -18,6 +18,8 @@ import numpy as np
 PATIENCE_SECONDS = 10.0
 #: So that two hundred connections are there before the first second is over.
 CONNECTIONS = 64
+#: A connection that nobody used for so long may be closed by the server (after 5 s, by uvicorn).
+KEPT_SECONDS = 3.0
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _DEGRADED = re.compile(rb'"degraded":"(\w+)"')
 NO_ANSWER = 0
@@ -85,18 +87,16 @@ class _Pool:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname, parts.port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[_Connection] = []
 
     async def open(self, n: int) -> None:
         for _ in range(n):
-            self._idle.append(await asyncio.open_connection(self._host, self._port))
+            self._idle.append(await self._opened())
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
         """Return status and body."""
-        if self._idle:
-            reader, writer = self._idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection(self._host, self._port)
+        connection = self._kept() or await self._opened()
+        reader, writer = connection.reader, connection.writer
         try:
             head = (
                 f"POST /v1/rank HTTP/1.1\r\nHost: {self._host}\r\n"
@@ -109,12 +109,32 @@ class _Pool:
         except BaseException:
             writer.close()
             raise
-        self._idle.append((reader, writer))
+        connection.used_at = time.perf_counter()
+        self._idle.append(connection)
         return int(answered[9:12]), content
 
+    def _kept(self) -> "_Connection | None":
+        """Return the connection that was used last, None when all were idle for long."""
+        while self._idle:
+            connection = self._idle.pop()
+            if time.perf_counter() - connection.used_at < KEPT_SECONDS:
+                return connection
+            connection.writer.close()
+        return None
+
+    async def _opened(self) -> "_Connection":
+        return _Connection(*await asyncio.open_connection(self._host, self._port))
+
     async def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
+        for connection in self._idle:
+            connection.writer.close()
+
+
+@dataclass
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    used_at: float = field(default_factory=time.perf_counter)
 
 
 async def _load(

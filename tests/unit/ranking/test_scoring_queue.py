@@ -101,3 +101,37 @@ async def test_a_request_that_nobody_waits_for_is_not_scored(queue: ScoringQueue
     assert await first == "u0"  # type: ignore[comparison-overlap]
     assert await last == "u2"  # type: ignore[comparison-overlap]
     assert scorer.groups == [["u0"], ["u2"]]
+
+
+async def test_it_is_long_when_the_next_one_would_wait_too_long(
+    queue: ScoringQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring_queue, "NEWEST", 1.0)
+    scorer = RecordingScorer()
+    await scored(queue, (scorer, work("slow")))  # It took 50 ms.
+    assert not queue.is_long
+    scorer.free.clear()
+    tasks = [asyncio.create_task(queue.score(scorer, work(f"u{n}"))) for n in range(8)]
+    await asyncio.sleep(0.01)
+    assert queue.is_long  # Seven wait, 50 ms each.
+    scorer.free.set()
+    await asyncio.gather(*tasks)
+    assert not queue.is_long
+
+
+async def test_a_group_that_waits_is_never_long(
+    queue: ScoringQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring_queue, "NEWEST", 1.0)
+    monkeypatch.setattr(scoring_queue, "MOST_WAIT_SECONDS", 1e-9)
+    scorer = RecordingScorer()
+    await scored(queue, (scorer, work("first")))
+    scorer.free.clear()
+    tasks = [asyncio.create_task(queue.score(scorer, work(f"u{n}"))) for n in range(4)]
+    await asyncio.sleep(0.01)
+    assert not queue.is_long  # One is at work, three wait.
+    tasks += [asyncio.create_task(queue.score(scorer, work("more")))]
+    await asyncio.sleep(0.01)
+    assert queue.is_long
+    scorer.free.set()
+    await asyncio.gather(*tasks)
