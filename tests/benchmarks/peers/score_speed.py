@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import deepctr_side
@@ -125,20 +126,22 @@ class Ours:
 
     def rows_ready(self, inputs: RankInputs) -> Callable[[], Tensor]:
         """Return a forward on ready tensors."""
-        batch = self.ranker._layout.lay_out([inputs]).batch
-        state, present = self.ranker._memories([inputs])
+        batch, state, present = self._laid_out(inputs)
         return lambda: torch.sigmoid(self.ranker.model(batch, state, present).logits)
 
     def straightforward(self, inputs: RankInputs) -> Callable[[], Tensor]:
         """Return a forward with the history repeated for each candidate, on ready tensors."""
-        batch = self.ranker._layout.lay_out([inputs]).batch
+        batch, state, present = self._laid_out(inputs)
         n = batch.candidate_items.shape[1]
-        state, present = self.ranker._memories([inputs])
         repeated = _repeated(batch, n)
         if state is not None:
             state = type(state)(*(part.expand(n, *part.shape[1:]) for part in state))
             present = None if present is None else present.expand(n)
         return lambda: self.ranker.model(repeated, state, present).logits
+
+    def _laid_out(self, inputs: RankInputs) -> tuple[RequestBatch, Any, Tensor | None]:
+        batch = self.ranker._layout.lay_out([inputs]).batch
+        return batch, *self.ranker._memories([inputs])
 
 
 def _repeated(batch: RequestBatch, n: int) -> RequestBatch:
